@@ -1,0 +1,213 @@
+//! The whole way from a photo to its people: detect, look, look again, drop doubles.
+
+use glam::Vec2;
+use image::RgbImage;
+
+use super::detector::MAX_CANDIDATES;
+use super::region::{differs, next_region};
+use super::{Backbone, BackboneError, Detector, Observations, region_from_box, region_from_detection};
+use crate::frame::{Intrinsics, Region};
+use crate::limits::MAX_PERSONS;
+use crate::pack::Pack;
+
+/// Least score of the landmark network.
+const MIN_SCORE: f32 = 0.5;
+
+/// Two looks show one person where their landmarks lie closer than this part of a region's side on average.
+const SAME_PERSON: f32 = 0.06;
+
+/// Landmarks compared for that: shoulders to feet, without the fingers.
+const BODY: [usize; 16] = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32];
+
+/// How to look for people.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LocateOptions {
+    /// Look again where the first look shows that the region sat badly.
+    pub refine: bool,
+    /// Search tiles of the photo even where the whole shows somebody: for photos of several
+    /// people; costs up to four more runs of the detector.
+    pub tiles: bool,
+    /// Look only for the person in this box of the photo: x, y, width, height.
+    pub box_px: Option<[f32; 4]>,
+    /// Most people, at most [`MAX_PERSONS`].
+    pub most: usize,
+}
+
+impl Default for LocateOptions {
+    fn default() -> Self {
+        Self {
+            refine: true,
+            tiles: true,
+            box_px: None,
+            most: MAX_PERSONS,
+        }
+    }
+}
+
+/// A person of the photo.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Where the backbone looked.
+    pub region: Region,
+    /// What it saw.
+    pub observations: Observations,
+}
+
+/// Detector and backbone with the memory for all people of one photo.
+pub struct Locator {
+    detector: Detector,
+    backbone: Backbone,
+    regions: Vec<Region>,
+    people: Vec<Person>,
+    second: Observations,
+}
+
+impl Locator {
+    /// Loads both networks of a pack.
+    ///
+    /// # Errors
+    /// When a file is not the network that the pack's manifest describes.
+    pub fn load(pack: &Pack) -> Result<Self, BackboneError> {
+        let detector = Detector::load(&pack.detector)?;
+        Ok(Self::new(detector, Backbone::load(&pack.backbone, &pack.manifest.backbone)?))
+    }
+
+    /// From loaded networks.
+    pub fn new(detector: Detector, backbone: Backbone) -> Self {
+        let nowhere = Region {
+            center: Vec2::ZERO,
+            side: 1.0,
+            angle: 0.0,
+        };
+        let second = backbone.observations();
+        let person = Person {
+            region: nowhere,
+            observations: second.clone(),
+        };
+        Self {
+            detector,
+            backbone,
+            regions: Vec::with_capacity(MAX_CANDIDATES),
+            people: vec![person; MAX_PERSONS],
+            second,
+        }
+    }
+
+    /// The people of a photo, surest first. Empty where there is nobody.
+    ///
+    /// # Errors
+    /// When the box holds no part of the photo, or a network fails.
+    pub fn locate(&mut self, image: &RgbImage, intrinsics: &Intrinsics, options: &LocateOptions) -> Result<&[Person], BackboneError> {
+        self.regions.clear();
+        match options.box_px {
+            Some(box_px) => {
+                check_box(box_px, image)?;
+                let found = self.detector.detect_in_box(image, box_px)?;
+                let region = found.and_then(|d| region_from_detection(&d, intrinsics));
+                self.regions.extend(region.or_else(|| region_from_box(box_px, intrinsics)));
+            }
+            None => {
+                let found = self.detector.detect(image, options.tiles)?;
+                self.regions.extend(found.iter().filter_map(|d| region_from_detection(d, intrinsics)));
+            }
+        }
+        let mut count = 0;
+        for i in 0..self.regions.len() {
+            if count == options.most.min(MAX_PERSONS) {
+                break;
+            }
+            if !self.look(count, self.regions[i], image, intrinsics, options)? {
+                continue;
+            }
+            let (before, new) = self.people.split_at(count);
+            let side = self.backbone.side();
+            if !before.iter().any(|p| same_person(p, &new[0], side)) {
+                count += 1;
+            }
+        }
+        let people = &mut self.people[..count];
+        people.sort_unstable_by(|a, b| b.observations.score.total_cmp(&a.observations.score));
+        Ok(people)
+    }
+
+    /// Looks at a region, and once more at the better one it suggests. False where it shows nobody.
+    fn look(&mut self, slot: usize, region: Region, image: &RgbImage, intrinsics: &Intrinsics, options: &LocateOptions) -> Result<bool, BackboneError> {
+        let person = &mut self.people[slot];
+        person.region = region;
+        self.backbone.observe(image, intrinsics, &region, &mut person.observations)?;
+        if person.observations.score < MIN_SCORE {
+            return Ok(false);
+        }
+        let next = next_region(&region, &person.observations, self.backbone.side())
+            .filter(|next| options.refine && differs(&region, next))
+            .filter(|next| options.box_px.is_none_or(|b| contains(b, intrinsics.distort(next.center))));
+        if let Some(next) = next {
+            self.backbone.observe(image, intrinsics, &next, &mut self.second)?;
+            if self.second.score >= MIN_SCORE {
+                std::mem::swap(&mut person.observations, &mut self.second);
+                person.region = next;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Whether two looks show one person.
+fn same_person(a: &Person, b: &Person, input: usize) -> bool {
+    let at = |p: &Person, i: usize| p.region.to_image(p.observations.landmarks[i].point, input as f32);
+    let sum: f32 = BODY.iter().map(|&i| at(a, i).distance(at(b, i))).sum();
+    sum < SAME_PERSON * BODY.len() as f32 * a.region.side.min(b.region.side)
+}
+
+fn contains([x, y, w, h]: [f32; 4], point: Vec2) -> bool {
+    (x..=x + w).contains(&point.x) && (y..=y + h).contains(&point.y)
+}
+
+fn check_box(box_px: [f32; 4], image: &RgbImage) -> Result<(), BackboneError> {
+    let [x, y, w, h] = box_px;
+    let (width, height) = image.dimensions();
+    let positive = box_px.iter().all(|v| v.is_finite()) && w > 0.0 && h > 0.0;
+    let overlaps = x < width as f32 && y < height as f32 && x + w > 0.0 && y + h > 0.0;
+    if positive && overlaps {
+        return Ok(());
+    }
+    Err(BackboneError::Box {
+        found: format!("{x},{y},{w},{h}"),
+        width,
+        height,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const SETTINGS: BackboneSettings = BackboneSettings {
+        input: 256,
+        stride: 4,
+        channels: 64,
+    };
+
+    fn shipped() -> Locator {
+        let read = |name: &str| std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("models/person").join(name)).unwrap();
+        let detector = Detector::load(&read("detector.onnx")).unwrap();
+        Locator::new(detector, Backbone::load(&read("backbone.onnx"), &SETTINGS).unwrap())
+    }
+
+    fn sample_photo(name: &str) -> RgbImage {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name);
+        image::open(path).unwrap().to_rgb8()
+    }
+
+    #[test]
+    fn bad_boxes_are_named() {
+        let image = RgbImage::new(100, 50);
+        assert_eq!(check_box([-5.0, 10.0, 20.0, 20.0], &image), Ok(()));
+        for bad in [[0.0, 0.0, 0.0, 5.0], [100.0, 0.0, 5.0, 5.0], [0.0, -9.0, 5.0, 9.0], [f32::NAN, 0.0, 5.0, 5.0]] {
+            let message = check_box(bad, &image).unwrap_err().to_string();
+            assert!(message.starts_with("box ") && message.contains("100 x 50"), "{message}");
+        }
+    }
+}

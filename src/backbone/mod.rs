@@ -1,0 +1,23 @@
+//! Networks: who is in the photo, where, and how each part of the crop looks.
+//!
+//! A detector finds people; the backbone looks at an upright square around each and gives
+//! landmarks, a person mask and features. Both run in tract on one thread.
+
+mod anchors;
+mod detector;
+mod error;
+mod landmarks;
+mod locate;
+mod network;
+mod observations;
+mod ports;
+mod region;
+#[cfg(test)]
+mod test_onnx;
+
+pub use detector::{Detection, Detector};
+pub use error::BackboneError;
+pub use landmarks::Backbone;
+pub use locate::{LocateOptions, Locator, Person};
+pub use observations::{LANDMARKS, Landmark, Observations};
+pub use region::{region_from_box, region_from_detection, region_from_points};

@@ -1,0 +1,185 @@
+//! One ONNX network in tract: loaded, checked by name and shape, run on a crop.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tract_onnx::pb::ModelProto;
+use tract_onnx::prelude::*;
+
+use super::BackboneError;
+use super::error::one_line;
+use super::ports::{Port, check, describe_f32};
+
+/// A network with one input `[1, 3, side, side]` and named f32 outputs.
+///
+/// The input is kept between runs; only tract allocates while running.
+pub(super) struct Network {
+    name: &'static str,
+    plan: Arc<TypedRunnableModel>,
+    input: Arc<Tensor>,
+    ports: Vec<Port>,
+}
+
+impl Network {
+    /// Loads a network and keeps the outputs of `ports`, in that order.
+    pub fn load(name: &'static str, bytes: &[u8], side: usize, ports: Vec<Port>) -> Result<Self, BackboneError> {
+        let load = |message: String| BackboneError::Load { network: name, message };
+        let proto = tract_onnx::onnx().proto_model_for_read(&mut &*bytes).map_err(|e| load(one_line(&e)))?;
+        let chosen = check(name, &proto, side, &ports)?;
+        // tract panics on some malformed graphs, for instance on an output that no node makes.
+        let plan = match catch_unwind(AssertUnwindSafe(|| plan(&proto, &chosen))) {
+            Ok(built) => built.map_err(|e| load(one_line(&e)))?,
+            Err(_) => return Err(load("the engine cannot digest its graph".to_owned())),
+        };
+        for (i, (port, shape)) in ports.iter().enumerate() {
+            let fact = plan.model().output_fact(i).map_err(|e| load(one_line(&e)))?;
+            if fact.datum_type != DatumType::F32 || fact.shape.as_concrete() != Some(shape) {
+                return Err(BackboneError::OutputShape {
+                    network: name,
+                    name: port,
+                    found: format!("{:?} {:?}", fact.datum_type, fact.shape),
+                    expected: describe_f32(shape),
+                });
+            }
+        }
+        let input = Tensor::zero::<f32>(&[1, 3, side, side]).map_err(|e| load(one_line(&e)))?;
+        Ok(Self {
+            name,
+            plan,
+            input: Arc::new(input),
+            ports,
+        })
+    }
+
+    /// Lets `fill` write the input: planes of red, green and blue.
+    pub fn fill(&mut self, fill: impl FnOnce(&mut [f32])) -> Result<(), BackboneError> {
+        // tract has given its share back when a run ends, so this copies nothing.
+        let tensor = Arc::make_mut(&mut self.input);
+        let mut view = tensor.try_as_plain_ram_mut().map_err(|e| run_error(self.name, &e))?;
+        fill(view.as_slice_mut().map_err(|e| run_error(self.name, &e))?);
+        Ok(())
+    }
+
+    /// Runs the network on its input.
+    pub fn run(&self) -> Result<Outputs<'_>, BackboneError> {
+        let input = tvec!(self.input.clone().into_tvalue());
+        match self.plan.run(input) {
+            Ok(values) => Ok(Outputs { network: self, values }),
+            Err(e) => Err(run_error(self.name, &e)),
+        }
+    }
+}
+
+fn plan(proto: &ModelProto, outputs: &[usize]) -> TractResult<Arc<TypedRunnableModel>> {
+    let mut model = tract_onnx::onnx().model_for_proto_model(proto)?;
+    let kept: Vec<OutletId> = outputs.iter().map(|&i| model.outputs[i]).collect();
+    model.select_output_outlets(&kept)?;
+    model.into_optimized()?.into_runnable()
+}
+
+fn run_error(network: &'static str, error: &TractError) -> BackboneError {
+    BackboneError::Run {
+        network,
+        message: one_line(error),
+    }
+}
+
+/// What a run gave.
+pub(super) struct Outputs<'a> {
+    network: &'a Network,
+    values: TVec<TValue>,
+}
+
+impl Outputs<'_> {
+    /// Values of an output by its index among the ports; as many as its shape says, all finite.
+    pub fn get(&self, port: usize) -> Result<&[f32], BackboneError> {
+        let network = self.network.name;
+        let (name, shape) = &self.network.ports[port];
+        let values: &[f32] = self.values[port].view().as_slice().map_err(|e| run_error(network, &e))?;
+        if values.len() != shape.iter().product::<usize>() {
+            return Err(BackboneError::OutputShape {
+                network,
+                name,
+                found: describe_f32(self.values[port].shape()),
+                expected: describe_f32(shape),
+            });
+        }
+        match values.iter().position(|v| !v.is_finite()) {
+            None => Ok(values),
+            Some(index) => Err(BackboneError::NotFinite {
+                network,
+                name,
+                value: values[index],
+                index,
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::test_onnx;
+
+    fn ports() -> Vec<Port> {
+        vec![("scores", vec![1, 2]), ("boxes", vec![1, 3])]
+    }
+
+    fn load(bytes: &[u8]) -> Result<Network, BackboneError> {
+        Network::load("test", bytes, 8, ports())
+    }
+
+    #[test]
+    fn outputs_come_in_the_order_asked_for() {
+        let mut network = load(&test_onnx::model(8, 2, &[("boxes", 3, 1.5), ("scores", 2, 0.25)])).unwrap();
+        network.fill(|x| x.fill(1.0)).unwrap();
+        let outputs = network.run().unwrap();
+        let near = |port: usize, n: usize, value: f32| {
+            let found = outputs.get(port).unwrap();
+            assert_eq!(found.len(), n);
+            assert!(found.iter().all(|v| (v - value).abs() < 1e-5), "{found:?}");
+        };
+        near(0, 2, 0.25);
+        near(1, 3, 1.5);
+    }
+
+    #[test]
+    fn results_that_are_no_numbers_are_an_error() {
+        let network = load(&test_onnx::model(8, 2, &[("boxes", 3, f32::NAN), ("scores", 2, 0.25)])).unwrap();
+        let outputs = network.run().unwrap();
+        assert!(outputs.get(0).is_ok());
+        let message = outputs.get(1).unwrap_err().to_string();
+        assert!(message.contains("output `boxes` holds NaN at flat index 0"), "{message}");
+    }
+
+    #[test]
+    fn wrong_files_are_named() {
+        let whole = test_onnx::model(8, 2, &[("boxes", 3, 0.0), ("scores", 2, 0.0)]);
+        let cases: [(Vec<u8>, &str); 7] = [
+            (Vec::new(), "test network: cannot be loaded (not an ONNX file"),
+            (b"\x89PNG not a network".to_vec(), "test network: cannot be loaded ("),
+            (whole[..whole.len() / 2].to_vec(), "test network: cannot be loaded ("),
+            (
+                test_onnx::model(16, 2, &[("boxes", 3, 0.0), ("scores", 2, 0.0)]),
+                "input is FLOAT [1, 3, 16, 16], expected FLOAT [1, 3, 8, 8]",
+            ),
+            (
+                test_onnx::model(8, 2, &[("boxes", 3, 0.0), ("score", 2, 0.0)]),
+                "output `scores` is missing, found `boxes`, `score`",
+            ),
+            (
+                test_onnx::model(8, 2, &[("boxes", 3, 0.0), ("scores", 5, 0.0)]),
+                "output `scores` is FLOAT [1, 5], expected FLOAT [1, 2]",
+            ),
+            // The last of the two nodes is gone.
+            (
+                test_onnx::model(8, 1, &[("boxes", 3, 0.0), ("scores", 2, 0.0)]),
+                "test network: cannot be loaded (",
+            ),
+        ];
+        for (bytes, expected) in cases {
+            let message = load(&bytes).map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains(expected) && !message.contains('\n'), "{message}\nexpected: {expected}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! Small networks for tests, written as ONNX bytes.
+
+/// A network over `[1, 3, side, side]`: each output `(name, n, value)` is `[1, n]` and holds
+/// `value` times the mean of the input. Only the first `made` outputs have a node that makes them.
+pub(super) fn model(side: usize, made: usize, outputs: &[(&str, usize, f32)]) -> Vec<u8> {
+    let flat = 3 * side * side;
+    let mut graph = Message::default();
+    graph.message(1, &node("Flatten", &["image"], "flat"));
+    for (name, n, value) in &outputs[..made] {
+        let weight = format!("{name}.weight");
+        graph.message(1, &node("MatMul", &["flat", &weight], name));
+        graph.message(5, &constant(&weight, [flat, *n], value / flat as f32));
+    }
+    graph.text(2, "test");
+    graph.message(11, &port("image", &[1, 3, side, side]));
+    for (name, n, _) in outputs {
+        graph.message(12, &port(name, &[1, *n]));
+    }
+    let mut opset = Message::default();
+    opset.text(1, "").number(2, 17);
+    let mut model = Message::default();
+    model.number(1, 8).message(7, &graph).message(8, &opset);
+    model.0
+}
+
+fn node(kind: &str, inputs: &[&str], output: &str) -> Message {
+    let mut node = Message::default();
+    for input in inputs {
+        node.text(1, input);
+    }
+    node.text(2, output).text(3, output).text(4, kind);
+    node
+}
+
+fn constant(name: &str, shape: [usize; 2], value: f32) -> Message {
+    let mut tensor = Message::default();
+    tensor.number(1, shape[0]).number(1, shape[1]).number(2, FLOAT).text(8, name);
+    tensor.bytes(9, &value.to_le_bytes().repeat(shape[0] * shape[1]));
+    tensor
+}
+
+fn port(name: &str, shape: &[usize]) -> Message {
+    let mut dims = Message::default();
+    for &n in shape {
+        let mut dim = Message::default();
+        dim.number(1, n);
+        dims.message(1, &dim);
+    }
+    let (mut tensor, mut kind, mut port) = (Message::default(), Message::default(), Message::default());
+    tensor.number(1, FLOAT).message(2, &dims);
+    kind.message(1, &tensor);
+    port.text(1, name).message(2, &kind);
+    port
+}
+
+/// ONNX's number of the f32 type.
+const FLOAT: usize = 1;
+
+/// A protocol-buffer message under construction.
+#[derive(Default)]
+struct Message(Vec<u8>);
+
+impl Message {
+    fn varint(&mut self, mut value: usize) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn number(&mut self, field: usize, value: usize) -> &mut Self {
+        self.varint(field << 3);
+        self.varint(value);
+        self
+    }
+
+    fn bytes(&mut self, field: usize, value: &[u8]) -> &mut Self {
+        self.varint(field << 3 | 2);
+        self.varint(value.len());
+        self.0.extend_from_slice(value);
+        self
+    }
+
+    fn text(&mut self, field: usize, value: &str) -> &mut Self {
+        self.bytes(field, value.as_bytes())
+    }
+
+    fn message(&mut self, field: usize, value: &Self) -> &mut Self {
+        self.bytes(field, &value.0)
+    }
+}

@@ -1,0 +1,18 @@
+//! The stages on the CPU, one file each, and the workspace that runs them in order:
+//! pose → skin → project → raster → score → silhouette → keypoints → adjoint → priors → normal.
+
+pub mod adjoint;
+pub mod keypoints;
+pub mod likelihood;
+pub mod normal;
+pub mod pose;
+pub mod priors;
+pub mod project;
+pub mod raster;
+pub mod score;
+pub mod silhouette;
+pub mod skin;
+
+mod workspace;
+
+pub use workspace::{Want, Workspace};

@@ -1,0 +1,188 @@
+//! Normal: Gauss–Newton curvature of all parameters from the curvature at points.
+//!
+//! In:  body, joints, symmetric 3×3 curvature W at camera-frame points
+//! Out: H [MAX_PARAMS²], symmetric, local tangent
+//!
+//! Like the composite-rigid-body algorithm (Featherstone 1983): each bone gathers the 6×6
+//! "inertia" Jᵀ W J of its points, J = [−[p]× I]; subtrees add up; a pair of joints (j below l)
+//! gets S_jᵀ I_j S_l. A point shared by bones counts for each with its skinning weight, which
+//! bounds the true curvature from above, so steps stay safe.
+
+use glam::{Mat3, Vec3};
+
+use super::pose::Joints;
+use super::priors::cross_matrix;
+use super::skin::rest_point;
+use crate::body::{Body, SkinnedPoints};
+use crate::limits::{MAX_BETAS, MAX_JOINTS, MAX_PARAMS};
+
+/// Curvature gathered by one bone.
+#[derive(Clone, Copy, Debug)]
+struct Inertia {
+    turn: Mat3,
+    /// Rows: turn, columns: shift.
+    mixed: Mat3,
+    shift: Mat3,
+    turn_betas: [Vec3; MAX_BETAS],
+    shift_betas: [Vec3; MAX_BETAS],
+}
+
+const NO_INERTIA: Inertia = Inertia {
+    turn: Mat3::ZERO,
+    mixed: Mat3::ZERO,
+    shift: Mat3::ZERO,
+    turn_betas: [Vec3::ZERO; MAX_BETAS],
+    shift_betas: [Vec3::ZERO; MAX_BETAS],
+};
+
+/// Accumulates point curvature.
+pub struct NormalEquations {
+    bones: [Inertia; MAX_JOINTS],
+    betas: [[f32; MAX_BETAS]; MAX_BETAS],
+    /// dt_k/dβ − G_k dJ_k/dβ.
+    offset_betas: [[Vec3; MAX_BETAS]; MAX_JOINTS],
+}
+
+impl Default for NormalEquations {
+    fn default() -> Self {
+        Self {
+            bones: [NO_INERTIA; MAX_JOINTS],
+            betas: [[0.0; MAX_BETAS]; MAX_BETAS],
+            offset_betas: [[Vec3::ZERO; MAX_BETAS]; MAX_JOINTS],
+        }
+    }
+}
+
+impl NormalEquations {
+    /// Starts over for these joints.
+    pub fn begin(&mut self, body: &Body, joints: &Joints) {
+        self.bones[..body.joint_count()].fill(NO_INERTIA);
+        self.betas = [[0.0; MAX_BETAS]; MAX_BETAS];
+        let mut moved = [[Vec3::ZERO; MAX_BETAS]; MAX_JOINTS];
+        for j in 0..body.joint_count() {
+            let own = body.joint_shapedirs[j];
+            for b in 0..MAX_BETAS {
+                moved[j][b] = match body.parents[j] {
+                    None => own[b],
+                    Some(p) => moved[p as usize][b] + joints.global[p as usize] * (own[b] - body.joint_shapedirs[p as usize][b]),
+                };
+                self.offset_betas[j][b] = moved[j][b] - joints.global[j] * own[b];
+            }
+        }
+    }
+
+    /// Adds points whose camera-frame curvature `w(v)` is not `None`.
+    pub fn add_points(&mut self, points: &SkinnedPoints, posedirs: &[Vec3], feature: &[f32], joints: &Joints, betas: &[f32; MAX_BETAS], w: impl Fn(usize) -> Option<Mat3>) {
+        for v in 0..points.len() {
+            let Some(curvature) = w(v) else { continue };
+            let x = rest_point(points, posedirs, feature, betas, v);
+            let skin = &points.skin[v];
+            let mut blend = Mat3::ZERO;
+            let mut by_betas = [Vec3::ZERO; MAX_BETAS];
+            for (&k, &share) in skin.joints.iter().zip(&skin.weights) {
+                if share > 0.0 {
+                    blend += joints.global[k as usize] * share;
+                    for (sum, o) in by_betas.iter_mut().zip(&self.offset_betas[k as usize]) {
+                        *sum += share * *o;
+                    }
+                }
+            }
+            for (sum, dir) in by_betas.iter_mut().zip(&points.shapedirs[v]) {
+                *sum += blend * *dir;
+            }
+            let weighted = by_betas.map(|d| curvature * d);
+            for (i, row) in self.betas.iter_mut().enumerate() {
+                for (j, sum) in row.iter_mut().enumerate().take(i + 1) {
+                    *sum += by_betas[i].dot(weighted[j]);
+                }
+            }
+            for (&k, &share) in skin.joints.iter().zip(&skin.weights) {
+                if share == 0.0 {
+                    continue;
+                }
+                let k = k as usize;
+                let p = joints.global[k] * (x - joints.rest[k]) + joints.position[k];
+                let arm = cross_matrix(p);
+                let shift = curvature * share;
+                let mixed = arm * shift;
+                let bone = &mut self.bones[k];
+                bone.shift += shift;
+                bone.mixed += mixed;
+                // [p]× W (−[p]×)ᵀᵀ: the transpose of a cross matrix is its negative.
+                bone.turn -= mixed * arm;
+                for b in 0..MAX_BETAS {
+                    let force = share * weighted[b];
+                    bone.shift_betas[b] += force;
+                    bone.turn_betas[b] += p.cross(force);
+                }
+            }
+        }
+    }
+
+    /// Writes H, overwriting `out` (row-major, [`MAX_PARAMS`] columns).
+    pub fn finish(&mut self, body: &Body, joints: &Joints, out: &mut [f32]) {
+        let layout = body.layout();
+        let n = layout.joints;
+        out.fill(0.0);
+        for j in (1..n).rev() {
+            let below = self.bones[j];
+            if let Some(p) = body.parents[j] {
+                let above = &mut self.bones[p as usize];
+                above.turn += below.turn;
+                above.mixed += below.mixed;
+                above.shift += below.shift;
+                for b in 0..MAX_BETAS {
+                    above.turn_betas[b] += below.turn_betas[b];
+                    above.shift_betas[b] += below.shift_betas[b];
+                }
+            }
+        }
+        let (shift_at, betas_at) = (layout.translation(), layout.betas());
+        for j in 0..n {
+            let inertia = &self.bones[j];
+            let local = joints.global[j].transpose();
+            // S_jᵀ I with S = [1; [t]×], one block row: against turns and against shifts.
+            let arm = cross_matrix(joints.position[j]);
+            let against_turn = local * (inertia.turn - arm * inertia.mixed.transpose());
+            let against_shift = local * (inertia.mixed - arm * inertia.shift);
+            let mut l = j;
+            loop {
+                let block = (against_turn + against_shift * cross_matrix(joints.position[l])) * joints.global[l];
+                put(out, layout.rotation(j), layout.rotation(l), &block);
+                match body.parents[l] {
+                    Some(p) => l = p as usize,
+                    None => break,
+                }
+            }
+            put(out, layout.rotation(j), shift_at, &against_shift);
+            for b in 0..MAX_BETAS {
+                let row = local * (inertia.turn_betas[b] - arm * inertia.shift_betas[b]);
+                for a in 0..3 {
+                    both(out, layout.rotation(j) + a, betas_at + b, row[a]);
+                }
+            }
+        }
+        put(out, shift_at, shift_at, &self.bones[0].shift);
+        for b in 0..MAX_BETAS {
+            for a in 0..3 {
+                both(out, shift_at + a, betas_at + b, self.bones[0].shift_betas[b][a]);
+            }
+            for c in 0..=b {
+                both(out, betas_at + b, betas_at + c, self.betas[b][c]);
+            }
+        }
+    }
+}
+
+fn both(out: &mut [f32], r: usize, c: usize, x: f32) {
+    out[r * MAX_PARAMS + c] = x;
+    out[c * MAX_PARAMS + r] = x;
+}
+
+fn put(out: &mut [f32], row: usize, column: usize, block: &Mat3) {
+    for c in 0..3 {
+        for r in 0..3 {
+            both(out, row + r, column + c, block.col(c)[r]);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Silhouette: the gradient that hard visibility hides, from the motion of outlines.
+//!
+//! In:  keys and ratios of the score stage, mesh edges, likelihood, mask ratio
+//! Out: adds to gradient and curvature at the points (without a likelihood only the mask gains)
+//!
+//! The energy integrates the gain over the covered area, so its derivative holds the boundary
+//! integral −∮ (gain inside − gain behind) v·n ds (Reynolds' transport theorem; Li et al. 2018,
+//! "Differentiable Monte Carlo ray tracing through edge sampling"). The integral is sampled
+//! where outline edges cross the lines through cell centres: a crossing of a row stands for
+//! n_x ds = dy = 1 cell, a crossing of a column for n_y ds = dx = 1 cell. Between two neighbouring
+//! centres only the outermost crossing counts: edges are often smaller than a cell.
+
+use glam::{Vec2, Vec3};
+use multiversion::{multiversion, target::target_cfg_f};
+
+use super::likelihood::Likelihood;
+use super::project::{DepthWindow, pixel_gradient};
+use super::raster;
+use super::score::Curvature;
+use crate::body::Edge;
+use crate::limits::NEAR_M;
+
+/// What the silhouette stage reads besides the likelihood.
+#[derive(Clone, Copy)]
+pub struct Outline<'a> {
+    /// Mesh triangles.
+    pub faces: &'a [[u32; 3]],
+    /// Mesh edges.
+    pub edges: &'a [Edge],
+    /// Whether each triangle faces the camera.
+    pub front: &'a [bool],
+    /// Raster keys per cell.
+    pub keys: &'a [u32],
+    /// Depth window of the keys.
+    pub window: DepthWindow,
+    /// Feature log-likelihood ratio per covered cell.
+    pub ratio: &'a [f32],
+    /// Mask log-ratio per cell.
+    pub mask: &'a [f32],
+    /// Grid width in cells.
+    pub width: usize,
+    /// Grid height in cells.
+    pub height: usize,
+    /// Weight of −ratio in the energy.
+    pub weight: f32,
+    /// Weight of −mask ratio in the energy.
+    pub mask_weight: f32,
+}
+
+/// What lies less than this behind an edge, on its outer side, is the same surface going on.
+const GAP_M: f32 = 0.01;
+
+/// On the inner side a surface bulges towards the camera within a cell; only more than this hides the edge.
+const BULGE_M: f32 = 0.06;
+
+/// Where an outline passes between two neighbouring cell centres.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing {
+    /// Position along the line, cells.
+    position: f32,
+    /// Position on the edge, 0..=1, in the front triangle's winding order.
+    s: f32,
+    /// Edge index, or [`Crossing::NONE`].
+    edge: u32,
+}
+
+impl Crossing {
+    const NONE: u32 = u32::MAX;
+
+    /// No outline here.
+    pub const EMPTY: Self = Self {
+        position: 0.0,
+        s: 0.0,
+        edge: Self::NONE,
+    };
+}
+
+/// Adds the outline's gradient; `crossings` is scratch of two entries a cell. Returns the samples taken.
+pub fn silhouette(
+    outline: &Outline<'_>,
+    likelihood: Option<&Likelihood<'_>>,
+    points: &[Vec3],
+    crossings: &mut [Crossing],
+    gradient: &mut [Vec3],
+    curvature: &mut [Curvature],
+) -> u32 {
+    crossings.fill(Crossing::EMPTY);
+    for (index, edge) in outline.edges.iter().enumerate() {
+        if let Some(side) = Side::of(outline, edge, points) {
+            for axis in 0..2 {
+                side.cross(outline, axis, index as u32, crossings);
+            }
+        }
+    }
+    gains(outline, likelihood, points, crossings, gradient, curvature)
+}
+
+/// An edge between a front and a back face.
+struct Side {
+    /// End vertices in the winding order of the front triangle.
+    ends: [usize; 2],
+    /// The front triangle.
+    triangle: usize,
+    p: [Vec3; 2],
+    q: [Vec2; 2],
+}
+
+impl Side {
+    #[inline(always)]
+    fn of(o: &Outline<'_>, edge: &Edge, points: &[Vec3]) -> Option<Self> {
+        let faces_camera = |t: u32| t != Edge::NONE && o.front[t as usize];
+        let (first, second) = (faces_camera(edge.triangles[0]), faces_camera(edge.triangles[1]));
+        if first == second {
+            return None;
+        }
+        let ends = if first { edge.vertices } else { [edge.vertices[1], edge.vertices[0]] };
+        let ends = ends.map(|v| v as usize);
+        let p = ends.map(|v| points[v]);
+        (p[0].z.min(p[1].z) > NEAR_M).then(|| Self {
+            ends,
+            triangle: edge.triangles[usize::from(second)] as usize,
+            q: p.map(|p| p.truncate() / p.z),
+            p,
+        })
+    }
+
+    /// Sign of the outward direction along an axis.
+    fn outward(&self, axis: usize) -> f32 {
+        let d = self.q[1] - self.q[0];
+        [-d.y, d.x][axis].signum()
+    }
+
+    /// Depth at a point of the edge.
+    fn depth(&self, s: f32) -> f32 {
+        1.0 / ((1.0 - s) / self.p[0].z + s / self.p[1].z)
+    }
+
+    /// Records where the edge passes between cell centres along `axis`.
+    fn cross(&self, o: &Outline<'_>, axis: usize, index: u32, crossings: &mut [Crossing]) {
+        let across = 1 - axis;
+        let (from, to) = (self.q[0][across], self.q[1][across]);
+        let (low, high) = (from.min(to), from.max(to));
+        let limit = [o.width, o.height][across] as f32;
+        let sign = self.outward(axis);
+        let mut line = (low - 0.5).ceil().max(0.0) + 0.5;
+        while line < high && line < limit {
+            let s = (line - from) / (to - from);
+            let position = self.q[0][axis] + s * (self.q[1][axis] - self.q[0][axis]);
+            if let Some(pair) = self.seen(o, axis, line, position, sign, s) {
+                let slot = &mut crossings[2 * pair + axis];
+                if slot.edge == Crossing::NONE || sign * position > sign * slot.position {
+                    *slot = Crossing { position, s, edge: index };
+                }
+            }
+            line += 1.0;
+        }
+    }
+
+    /// The lower cell of the pair between whose centres the edge is an outline.
+    fn seen(&self, o: &Outline<'_>, axis: usize, line: f32, position: f32, sign: f32, s: f32) -> Option<usize> {
+        let below = (position - 0.5).floor();
+        if below < 0.0 || below + 1.0 >= [o.width, o.height][axis] as f32 {
+            return None;
+        }
+        let pair = o.cell(axis, line, below);
+        let next = pair + if axis == 0 { 1 } else { o.width };
+        let (inner, outer) = if sign > 0.0 { (pair, next) } else { (next, pair) };
+        let z = self.depth(s);
+        let hidden = o.depth(inner).is_none_or(|d| d < z - BULGE_M) || o.depth(outer).is_some_and(|d| d < z + GAP_M);
+        (!hidden).then_some(pair)
+    }
+}
+
+impl Outline<'_> {
+    fn cell(&self, axis: usize, line: f32, along: f32) -> usize {
+        let (l, a) = (line as usize, along as usize);
+        if axis == 0 { l * self.width + a } else { a * self.width + l }
+    }
+
+    fn depth(&self, cell: usize) -> Option<f32> {
+        raster::triangle(self.keys[cell]).map(|_| raster::depth(self.keys[cell], self.window))
+    }
+}
+
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn gains<'o, 'l>(
+    outline: &Outline<'o>,
+    likelihood: Option<&Likelihood<'l>>,
+    points: &[Vec3],
+    crossings: &[Crossing],
+    gradient: &mut [Vec3],
+    curvature: &mut [Curvature],
+) -> u32 {
+    let fma = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
+    if fma {
+        gains_with::<true>(outline, likelihood, points, crossings, gradient, curvature)
+    } else {
+        gains_with::<false>(outline, likelihood, points, crossings, gradient, curvature)
+    }
+}
+
+#[inline(always)]
+fn gains_with<const FMA: bool>(
+    o: &Outline<'_>,
+    likelihood: Option<&Likelihood<'_>>,
+    points: &[Vec3],
+    crossings: &[Crossing],
+    gradient: &mut [Vec3],
+    curvature: &mut [Curvature],
+) -> u32 {
+    let mut samples = 0;
+    for (slot, crossing) in crossings.iter().enumerate() {
+        if crossing.edge == Crossing::NONE {
+            continue;
+        }
+        let Some(side) = Side::of(o, &o.edges[crossing.edge as usize], points) else { continue };
+        let (pair, axis, s) = (slot / 2, slot % 2, crossing.s);
+        let step = if axis == 0 { 1 } else { o.width };
+        let sign = side.outward(axis);
+        let outer = if sign > 0.0 { pair + step } else { pair };
+        // The sample lies in the lower cell of the pair up to the border between the two.
+        let along = if axis == 0 { pair % o.width } else { pair / o.width };
+        let cell = if crossing.position < (along + 1) as f32 { pair } else { pair + step };
+        let z = side.depth(s);
+        let mut b = [0.0f32; 3];
+        for (i, share) in [1.0 - s, s].into_iter().enumerate() {
+            let corner = o.faces[side.triangle].iter().position(|&c| c as usize == side.ends[i]);
+            b[corner.unwrap_or(0)] = share / side.p[i].z * z;
+        }
+        let mut gain = likelihood.map_or(0.0, |l| o.weight * l.at::<FMA>(side.triangle, b, cell).ratio);
+        if o.depth(outer).is_some() {
+            gain -= o.weight * o.ratio[outer];
+        } else {
+            gain += o.mask_weight * o.mask[cell];
+        }
+        samples += 1;
+        let mut g = Vec2::ZERO;
+        g[axis] = -gain * sign;
+        for (i, share) in [1.0 - s, s].into_iter().enumerate() {
+            gradient[side.ends[i]] += pixel_gradient(side.p[i], g * share);
+            curvature[side.ends[i]][2 * axis] += gain.abs() * share;
+        }
+    }
+    samples
+}

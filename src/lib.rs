@@ -1,0 +1,12 @@
+//! NeuralSMPL Edge: fits a generative model of a person to pictures, right under occlusion.
+//!
+//! Data flows one way: frame → region → backbone → bounded fit → packet. `docs/architecture.md`
+//! shows the map; each module's head says what goes in and out.
+
+pub mod body;
+pub mod cpu;
+pub mod energy;
+pub mod frame;
+pub mod limits;
+pub mod pack;
+pub mod texture;

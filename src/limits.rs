@@ -1,0 +1,55 @@
+//! Every capacity of the runtime: one home, a unit and a reason each.
+
+/// Joints of the largest kinematic tree (SMPL's 24).
+pub const MAX_JOINTS: usize = 24;
+
+/// Shape components (`betas`) used from a body model.
+pub const MAX_BETAS: usize = 10;
+
+/// Vertices of the largest mesh: SMPL has 6,890.
+pub const MAX_VERTICES: usize = 8_192;
+
+/// Triangles of the largest mesh: a raster key holds the id in 14 bits, and one id means "none".
+pub const MAX_TRIANGLES: usize = (1 << 14) - 1;
+
+/// Named 2D points the body carries (BlazePose's 33 landmarks).
+pub const MAX_KEYPOINTS: usize = 33;
+
+/// Feature channels per pixel, D.
+pub const MAX_CHANNELS: usize = 64;
+
+/// Orientation components per vertex, K (the slides compare 1, 3 and 5).
+pub const MAX_COMPONENTS: usize = 5;
+
+/// Components of the background mixture, M.
+pub const MAX_BACKGROUND: usize = 32;
+
+/// Optimised parameters: three per joint rotation, translation, betas.
+pub const MAX_PARAMS: usize = 3 * MAX_JOINTS + 3 + MAX_BETAS;
+
+/// Side of the largest feature map, in cells.
+pub const MAX_GRID: usize = 128;
+
+/// Most people fitted in one frame.
+pub const MAX_PERSONS: usize = 4;
+
+/// Most gradient steps one fit may be asked for.
+pub const MAX_STEPS: u32 = 1_000;
+
+/// Longest side of an input image in pixels; a wider one is refused before it is decoded.
+pub const MAX_IMAGE_SIDE: u32 = 16_384;
+
+/// Most pixels of an input image (64 MP: 192 MB as RGB).
+pub const MAX_IMAGE_PIXELS: u64 = 64_000_000;
+
+/// Shortest side of an input image in pixels: below it nobody can be found.
+pub const MIN_IMAGE_SIDE: u32 = 16;
+
+/// Largest tensor or network file of a pack in bytes.
+pub const MAX_PACK_FILE: u64 = 256 << 20;
+
+/// Joints with a flexion limit.
+pub const MAX_JOINT_LIMITS: usize = 16;
+
+/// Nearest camera distance of a rendered vertex in metres; a triangle that crosses it is skipped and counted.
+pub const NEAR_M: f32 = 0.1;

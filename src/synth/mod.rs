@@ -1,0 +1,95 @@
+//! Synthetic people with exact truth: the pack's body in recorded poses, dressed, lit and photographed.
+//!
+//! Learning and evaluation draw their pictures here; the raster is the fit's own.
+
+mod anatomy;
+mod dice;
+mod fabric;
+mod light;
+mod look;
+mod patch;
+mod poses;
+mod render;
+mod run;
+mod scene;
+mod surroundings;
+mod truth;
+mod wear;
+
+pub use patch::paste_patch;
+pub use poses::{PoseSource, Rotations, mirrored};
+pub use render::{Rendered, render};
+pub use run::{SynthArgs, open_studio, picture, run};
+pub use scene::{Scene, Studio};
+pub use surroundings::{Backdrop, Panorama};
+pub use truth::Truth;
+
+use std::path::PathBuf;
+
+use crate::frame::FrameError;
+use crate::pack::PackError;
+
+/// Why no synthetic people can be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SynthError {
+    /// The pack cannot be used.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A background picture cannot be used.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A file or folder cannot be read.
+    #[error("{}: cannot read ({source}); check the path", path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A panorama cannot be decoded.
+    #[error("{}: {message}, expected an equirectangular Radiance .hdr panorama; restore the file", path.display())]
+    Panorama {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A folder lacks the wanted files.
+    #[error("{}: holds no {wanted} files, expected at least one; check the path", path.display())]
+    NothingThere {
+        /// The folder.
+        path: PathBuf,
+        /// Wanted kind.
+        wanted: &'static str,
+    },
+    /// Clothes need SMPL's joints and BlazePose's landmarks.
+    #[error("body has {joints} joints and {keypoints} keypoints, expected SMPL's 24 and BlazePose's 33; use the shipped pack")]
+    Body {
+        /// Joints found.
+        joints: usize,
+        /// Keypoints found.
+        keypoints: usize,
+    },
+    /// An option is out of range.
+    #[error("--{option} is {found}, expected {expected}; correct it")]
+    Option {
+        /// Name of the option.
+        option: &'static str,
+        /// Its value.
+        found: String,
+        /// What is possible.
+        expected: &'static str,
+    },
+    /// The output cannot be written.
+    #[error("{}: cannot write ({message}); check permissions and free space", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The cause.
+        message: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Every check of this repository, in the release profile throughout, so that the dependencies
+# compile once. Stops at the first that fails. A step that cannot run here says SKIPPED and why.
+#
+# Python tests run in training/.venv, or with the interpreter that NEURALSMPL_PYTHON names.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+step() {
+  local name=$1 start=$SECONDS
+  shift
+  printf '\n== %s: %s\n' "$name" "$*"
+  if "$@"; then
+    printf '== %s: passed, %d s\n' "$name" $((SECONDS - start))
+  else
+    printf '== %s: FAILED, %d s\n' "$name" $((SECONDS - start))
+    exit 1
+  fi
+}
+
+skip() { printf '\n== %s: SKIPPED, %s\n' "$1" "$2"; }
+
+step format cargo fmt --all --check
+step lints cargo clippy --workspace --all-targets --release -- -D warnings
+step documentation env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --release
+step tests cargo test --workspace --release
+
+if cargo deny --version >/dev/null 2>&1; then
+  step licences cargo deny --log-level error check licenses bans sources
+else
+  skip licences "cargo-deny is missing (cargo install cargo-deny --locked)"
+fi
+
+# Prints why Python tests cannot run; nothing if they can.
+python_lacks() {
+  local python=$1 requirements
+  if ! "$python" -m pytest --version >/dev/null 2>&1; then
+    echo "$python is missing or has no pytest"
+    return
+  fi
+  for requirements in training/requirements*.txt; do
+    if ! "$python" -m pip install --quiet --dry-run --no-index --no-deps -r "$requirements" \
+      >/dev/null 2>&1; then
+      echo "$python lacks packages of $requirements"
+      return
+    fi
+  done
+}
+
+python=${NEURALSMPL_PYTHON:-training/.venv/bin/python}
+lacks=$(python_lacks "$python")
+if [ -z "$lacks" ]; then
+  step training "$python" -m pytest -q training
+else
+  skip training "$lacks"
+fi
+
+printf '\nAll steps that ran have passed, %d s.\n' "$SECONDS"

@@ -1,0 +1,103 @@
+//! The outline's gradient against a supersampled energy.
+
+mod common;
+
+use common::reference::{self, State, relative_l2};
+use common::{bent_pose, made_up_observation, made_up_texture, model, pack, tolerance};
+use glam::{DVec2, DVec3};
+use neuralsmpl::body::Body;
+use neuralsmpl::cpu::{Want, Workspace};
+use neuralsmpl::energy::{EnergyModel, Observation};
+use neuralsmpl::texture::{EnergyKind, Texture};
+
+const GRID: usize = 64;
+
+/// −Σ (likelihood + mask) with `fine`² samples a cell; every sample reads its cell's feature.
+fn supersampled(body: &Body, texture: &Texture, model: &EnergyModel, o: &Observation, s: &State, fine: usize) -> f64 {
+    let posed = reference::posed(body, s);
+    let alpha = reference::gates(body, texture, model.kind, &posed.joints);
+    let points = reference::image(o, &posed.vertices);
+    let side = o.grid * fine;
+    let mut depth = vec![f64::INFINITY; side * side];
+    let mut hit = vec![usize::MAX; side * side];
+    for (t, face) in body.faces.iter().enumerate() {
+        let p: [DVec3; 3] = face.map(|v| points[v as usize]);
+        let q = p.map(|p| p.truncate() / p.z * fine as f64);
+        if (q[1] - q[0]).perp_dot(q[2] - q[0]) >= 0.0 {
+            continue;
+        }
+        let low = (q[0].min(q[1]).min(q[2]) - 0.5).ceil().max(DVec2::ZERO);
+        let high = (q[0].max(q[1]).max(q[2]) - 0.5).floor().min(DVec2::splat(side as f64 - 1.0));
+        for y in low.y as i64..=high.y as i64 {
+            for x in low.x as i64..=high.x as i64 {
+                let c = DVec2::new(x as f64 + 0.5, y as f64 + 0.5) / fine as f64;
+                let b = reference::barycentrics(p, c);
+                let at = y as usize * side + x as usize;
+                if b.iter().all(|&b| b >= 0.0) {
+                    let z = b[0] * p[0].z + b[1] * p[1].z + b[2] * p[2].z;
+                    if z < depth[at] {
+                        depth[at] = z;
+                        hit[at] = t;
+                    }
+                }
+            }
+        }
+    }
+    let w = &model.settings.weights;
+    let mut e = 0.0;
+    for (at, &t) in hit.iter().enumerate() {
+        if t == usize::MAX {
+            continue;
+        }
+        let c = DVec2::new((at % side) as f64 + 0.5, (at / side) as f64 + 0.5) / fine as f64;
+        let cell = c.y as usize * o.grid + c.x as usize;
+        let mut l = f64::from(w.mask) * f64::from(o.mask[cell]);
+        if w.likelihood > 0.0 {
+            let b = reference::barycentrics(body.faces[t].map(|v| points[v as usize]), c);
+            l += f64::from(w.likelihood) * reference::ratio(body, texture, model, o, &alpha, t, b, cell);
+        }
+        e -= l;
+    }
+    e / (fine * fine) as f64 / f64::from(o.area)
+}
+
+fn check(what: &str, likelihood: f32, mask: f32, with_outline: bool) -> f64 {
+    let pack = pack();
+    let body = &pack.body;
+    let texture = made_up_texture(body, 1, 16, 3);
+    let mut model = model(&pack, EnergyKind::Paper);
+    let w = &mut model.settings.weights;
+    (w.likelihood, w.mask) = (likelihood, mask);
+    (w.keypoints, w.depth, w.prior, w.limits, w.betas) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    model.silhouette = with_outline;
+    let observation = made_up_observation(body, &model, &texture, GRID, 5);
+    let pose = bent_pose();
+    let mut workspace = Workspace::new(body, GRID);
+    workspace.evaluate(body, Some(&texture), &model, &observation, &pose, Want::Gradient);
+    let state = State::new(&pose, body.joint_count());
+    // Translations and the turns of the larger limbs: each moves many outline samples.
+    let parameters = [72, 73, 74, 0, 1, 2, 3, 6, 9, 12, 48, 50, 51, 53, 54, 57];
+    let fine = 10;
+    let numeric: Vec<f64> = parameters
+        .iter()
+        .map(|&p| {
+            let h = if p >= 72 { 8e-3 } else { 2e-2 };
+            let e = |by: f64| supersampled(body, &texture, &model, &observation, &state.moved(p, by), fine);
+            (e(h) - e(-h)) / (2.0 * h)
+        })
+        .collect();
+    let analytic: Vec<f64> = parameters.iter().map(|&p| f64::from(workspace.gradient[p])).collect();
+    let error = relative_l2(&analytic, &numeric);
+    println!("{what}: {error:.3}\n{analytic:.3?}\n{numeric:.3?}");
+    error
+}
+
+#[test]
+fn outline_gradient_matches_a_supersampled_energy() {
+    for (what, likelihood, mask) in [("mask", 0.0, 1.0), ("likelihood", 1.0, 0.0)] {
+        let without = check(what, likelihood, mask, false);
+        let with = check(what, likelihood, mask, true);
+        assert!(with < tolerance::OUTLINE, "{what}: {with}");
+        assert!(with < 0.5 * without, "{what}: the outline term must matter: {with} against {without}");
+    }
+}
