@@ -6,7 +6,15 @@
 pub mod body;
 pub mod cpu;
 pub mod energy;
+pub mod eval;
 pub mod frame;
 pub mod limits;
 pub mod pack;
 pub mod texture;
+pub mod backbone;
+pub mod fit;
+pub mod init;
+pub mod pipeline;
+pub mod readout;
+pub mod synth;
+pub mod view;

@@ -40,7 +40,8 @@ pub(super) fn anchors() -> Vec<Vec2> {
     for (stride, per_cell) in GRIDS {
         let cells = DETECTOR_SIDE / stride;
         for cell in 0..cells * cells {
-            let centre = Vec2::new((cell % cells) as f32 + 0.5, (cell / cells) as f32 + 0.5) / cells as f32;
+            let centre =
+                Vec2::new((cell % cells) as f32 + 0.5, (cell / cells) as f32 + 0.5) / cells as f32;
             centres.extend(std::iter::repeat_n(centre, per_cell));
         }
     }
@@ -51,7 +52,14 @@ pub(super) fn anchors() -> Vec<Vec2> {
 /// `square` is the part of the photo the input shows.
 ///
 /// What does not fit into the capacity of `found` is dropped.
-pub(super) fn decode(anchors: &[Vec2], boxes: &[f32], logits: &[f32], least: f32, square: &Region, found: &mut Vec<Detection>) {
+pub(super) fn decode(
+    anchors: &[Vec2],
+    boxes: &[f32],
+    logits: &[f32],
+    least: f32,
+    square: &Region,
+    found: &mut Vec<Detection>,
+) {
     let side = DETECTOR_SIDE as f32;
     for ((&anchor, raw), &logit) in anchors.iter().zip(boxes.chunks_exact(VALUES)).zip(logits) {
         let score = sigmoid(logit.clamp(-LOGIT_CLIP, LOGIT_CLIP));
@@ -77,7 +85,10 @@ pub(super) fn merge(found: &mut [Detection], kept: &mut Vec<Detection>) {
     found.sort_unstable_by(|a, b| {
         let place = |d: &Detection| (d.hip_center.x, d.hip_center.y);
         let ((ax, ay), (bx, by)) = (place(a), place(b));
-        b.score.total_cmp(&a.score).then(ax.total_cmp(&bx)).then(ay.total_cmp(&by))
+        b.score
+            .total_cmp(&a.score)
+            .then(ax.total_cmp(&bx))
+            .then(ay.total_cmp(&by))
     });
     for first in 0..found.len() {
         let best = found[first];
@@ -147,9 +158,18 @@ mod tests {
         assert_eq!((ANCHORS, centres.len()), (2254, 2254));
         // First cell of each grid, twice, twice and six times; last cell at the end.
         let at = |i: usize| centres[i] * 224.0;
-        assert_eq!((at(0), at(1), at(2)), (Vec2::splat(4.0), Vec2::splat(4.0), Vec2::new(12.0, 4.0)));
-        assert_eq!((at(1568), at(1569), at(1570)), (Vec2::splat(8.0), Vec2::splat(8.0), Vec2::new(24.0, 8.0)));
-        assert_eq!((at(1960), at(1965), at(1966)), (Vec2::splat(16.0), Vec2::splat(16.0), Vec2::new(48.0, 16.0)));
+        assert_eq!(
+            (at(0), at(1), at(2)),
+            (Vec2::splat(4.0), Vec2::splat(4.0), Vec2::new(12.0, 4.0))
+        );
+        assert_eq!(
+            (at(1568), at(1569), at(1570)),
+            (Vec2::splat(8.0), Vec2::splat(8.0), Vec2::new(24.0, 8.0))
+        );
+        assert_eq!(
+            (at(1960), at(1965), at(1966)),
+            (Vec2::splat(16.0), Vec2::splat(16.0), Vec2::new(48.0, 16.0))
+        );
         assert_eq!(at(2253), Vec2::splat(208.0));
     }
 
@@ -157,7 +177,9 @@ mod tests {
     fn decoding_places_points_in_the_photo() {
         let mut boxes = vec![0.0; ANCHORS * VALUES];
         let mut logits = vec![-200.0; ANCHORS];
-        let raw = [4.0, -2.0, 20.0, 10.0, 6.0, 30.0, 6.0, -30.0, 0.0, 0.0, 0.0, 0.0];
+        let raw = [
+            4.0, -2.0, 20.0, 10.0, 6.0, 30.0, 6.0, -30.0, 0.0, 0.0, 0.0, 0.0,
+        ];
         boxes[VALUES..2 * VALUES].copy_from_slice(&raw);
         logits[1] = 3.0;
         let square = Region {
@@ -178,7 +200,11 @@ mod tests {
 
     #[test]
     fn overlapping_candidates_become_their_weighted_mean() {
-        let mut found = vec![detection(0.6, 3.0), detection(0.9, 0.0), detection(0.7, 100.0)];
+        let mut found = vec![
+            detection(0.6, 3.0),
+            detection(0.9, 0.0),
+            detection(0.7, 100.0),
+        ];
         let mut kept = Vec::with_capacity(4);
         merge(&mut found, &mut kept);
         assert_eq!(kept.len(), 2);
@@ -189,16 +215,21 @@ mod tests {
 
     #[test]
     fn merging_keeps_the_best_up_to_the_capacity() {
-        let mut found: Vec<_> = (0..20).map(|i| detection(0.5 + 0.01 * i as f32, 50.0 * i as f32)).collect();
+        let mut found: Vec<_> = (0..20)
+            .map(|i| detection(0.5 + 0.01 * i as f32, 50.0 * i as f32))
+            .collect();
         let mut kept = Vec::with_capacity(4);
         merge(&mut found, &mut kept);
-        let scores: Vec<_> = kept.iter().map(|d| d.score).collect();
-        assert_eq!(scores, [0.69, 0.68, 0.67, 0.66].map(|s: f32| 0.5 + 0.01 * ((s - 0.5) * 100.0).round()));
+        let places: Vec<_> = kept.iter().map(|d| d.hip_center.x.round()).collect();
+        assert_eq!(places, [950.0, 900.0, 850.0, 800.0]);
     }
 
     #[test]
     fn a_degenerate_box_still_counts_once() {
-        let mut found = vec![Detection { box_px: [5.0, 5.0, 0.0, 0.0], ..detection(0.9, 0.0) }];
+        let mut found = vec![Detection {
+            box_px: [5.0, 5.0, 0.0, 0.0],
+            ..detection(0.9, 0.0)
+        }];
         let mut kept = Vec::with_capacity(4);
         merge(&mut found, &mut kept);
         assert_eq!(kept.len(), 1);

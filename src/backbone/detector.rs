@@ -64,7 +64,10 @@ impl Detector {
     /// # Errors
     /// When the file is not such a network.
     pub fn load(onnx: &[u8]) -> Result<Self, BackboneError> {
-        let ports = vec![("boxes", vec![1, ANCHORS, VALUES]), ("scores", vec![1, ANCHORS, 1])];
+        let ports = vec![
+            ("boxes", vec![1, ANCHORS, VALUES]),
+            ("scores", vec![1, ANCHORS, 1]),
+        ];
         Ok(Self {
             network: Network::load("detector", onnx, DETECTOR_SIDE, ports)?,
             anchors: anchors(),
@@ -97,7 +100,11 @@ impl Detector {
     ///
     /// # Errors
     /// When the network fails or gives values that are not numbers.
-    pub fn detect_in_box(&mut self, image: &RgbImage, box_px: [f32; 4]) -> Result<Option<Detection>, BackboneError> {
+    pub fn detect_in_box(
+        &mut self,
+        image: &RgbImage,
+        box_px: [f32; 4],
+    ) -> Result<Option<Detection>, BackboneError> {
         let [x, y, w, h] = box_px;
         let (center, side) = (Vec2::new(x + 0.5 * w, y + 0.5 * h), w.max(h));
         self.candidates.clear();
@@ -112,15 +119,26 @@ impl Detector {
         let agreement = |d: &Detection| overlap(&d.body_square(), &square);
         let inside = |d: &&Detection| {
             let p = d.hip_center;
-            (x..=x + w).contains(&p.x) && (y..=y + h).contains(&p.y) && agreement(d) >= BOX_AGREEMENT
+            (x..=x + w).contains(&p.x)
+                && (y..=y + h).contains(&p.y)
+                && agreement(d) >= BOX_AGREEMENT
         };
         let rank = |d: &Detection| d.score * agreement(d);
-        let best = self.kept.iter().filter(inside).max_by(|a, b| rank(a).total_cmp(&rank(b)));
+        let best = self
+            .kept
+            .iter()
+            .filter(inside)
+            .max_by(|a, b| rank(a).total_cmp(&rank(b)));
         Ok(best.copied())
     }
 
     /// Adds the candidates in a square of the photo.
-    fn search(&mut self, image: &RgbImage, square: &Region, least: f32) -> Result<(), BackboneError> {
+    fn search(
+        &mut self,
+        image: &RgbImage,
+        square: &Region,
+        least: f32,
+    ) -> Result<(), BackboneError> {
         // The photo is searched as it is: a camera without distortion leaves its pixels in place.
         let as_it_is = Intrinsics::from_fov(60.0, image.width(), image.height());
         self.network.fill(|input| {
@@ -130,7 +148,14 @@ impl Detector {
             }
         })?;
         let outputs = self.network.run()?;
-        decode(&self.anchors, outputs.get(0)?, outputs.get(1)?, least, square, &mut self.candidates);
+        decode(
+            &self.anchors,
+            outputs.get(0)?,
+            outputs.get(1)?,
+            least,
+            square,
+            &mut self.candidates,
+        );
         Ok(())
     }
 }
@@ -149,7 +174,11 @@ fn tiles_of(width: f32, height: f32) -> impl Iterator<Item = Region> {
     let side = TILE * width.max(height);
     let places = move |length: f32| {
         let middle = 0.5 * length;
-        if length <= side { [Some(middle), None] } else { [Some(0.5 * side), Some(length - 0.5 * side)] }
+        if length <= side {
+            [Some(middle), None]
+        } else {
+            [Some(0.5 * side), Some(length - 0.5 * side)]
+        }
     };
     let columns = places(width);
     places(height).into_iter().flatten().flat_map(move |y| {
@@ -167,11 +196,22 @@ mod tests {
 
     #[test]
     fn tiles_cover_the_photo() {
-        for (width, height, count) in [(640.0, 480.0, 4), (1920.0, 1080.0, 2), (300.0, 1000.0, 2), (500.0, 500.0, 4)] {
+        for (width, height, count) in [
+            (640.0, 480.0, 4),
+            (1920.0, 1080.0, 2),
+            (300.0, 1000.0, 2),
+            (500.0, 500.0, 4),
+        ] {
             let tiles: Vec<_> = tiles_of(width, height).collect();
             assert_eq!(tiles.len(), count, "{width} x {height}");
-            for point in [Vec2::ZERO, Vec2::new(width, height), Vec2::new(width, 0.0), 0.5 * Vec2::new(width, height)] {
-                let covered = |t: &Region| (point - t.center).abs().max_element() <= 0.5 * t.side + 1e-3;
+            for point in [
+                Vec2::ZERO,
+                Vec2::new(width, height),
+                Vec2::new(width, 0.0),
+                0.5 * Vec2::new(width, height),
+            ] {
+                let covered =
+                    |t: &Region| (point - t.center).abs().max_element() <= 0.5 * t.side + 1e-3;
                 assert!(tiles.iter().any(covered), "{width} x {height}: {point}");
             }
         }

@@ -5,7 +5,9 @@
 #[non_exhaustive]
 pub enum BackboneError {
     /// The file is not a network the runtime can run.
-    #[error("{network} network: cannot be loaded ({message}); restore the ONNX file, or re-run training/convert_blazepose.py")]
+    #[error(
+        "{network} network: cannot be loaded ({message}); restore the ONNX file, or re-run training/convert_blazepose.py"
+    )]
     Load {
         /// Which network.
         network: &'static str,
@@ -13,7 +15,9 @@ pub enum BackboneError {
         message: String,
     },
     /// The input is not the expected crop.
-    #[error("{network} network: input is {found}, expected {expected}; use a network made for this pack")]
+    #[error(
+        "{network} network: input is {found}, expected {expected}; use a network made for this pack"
+    )]
     Input {
         /// Which network.
         network: &'static str,
@@ -23,7 +27,9 @@ pub enum BackboneError {
         expected: String,
     },
     /// An output is missing.
-    #[error("{network} network: output `{name}` is missing, found {found}; re-run training/convert_blazepose.py")]
+    #[error(
+        "{network} network: output `{name}` is missing, found {found}; re-run training/convert_blazepose.py"
+    )]
     OutputMissing {
         /// Which network.
         network: &'static str,
@@ -33,7 +39,9 @@ pub enum BackboneError {
         found: String,
     },
     /// An output has another shape or type.
-    #[error("{network} network: output `{name}` is {found}, expected {expected}; use a network made for this pack")]
+    #[error(
+        "{network} network: output `{name}` is {found}, expected {expected}; use a network made for this pack"
+    )]
     OutputShape {
         /// Which network.
         network: &'static str,
@@ -53,7 +61,9 @@ pub enum BackboneError {
         message: String,
     },
     /// A run gave a value that is not a number.
-    #[error("{network} network: output `{name}` holds {value} at flat index {index}, expected finite numbers; this frame is not used")]
+    #[error(
+        "{network} network: output `{name}` holds {value} at flat index {index}, expected finite numbers; this frame is not used"
+    )]
     NotFinite {
         /// Which network.
         network: &'static str,
@@ -65,7 +75,9 @@ pub enum BackboneError {
         index: usize,
     },
     /// A box given by the user holds no part of the photo.
-    #[error("box {found}: expected x,y,width,height in pixels with positive sizes, overlapping the photo of {width} x {height}; correct it")]
+    #[error(
+        "box {found}: expected x,y,width,height in pixels with positive sizes, overlapping the photo of {width} x {height}; correct it"
+    )]
     Box {
         /// The box.
         found: String,

@@ -38,7 +38,10 @@ impl Backbone {
 
     /// Room for the observations of one crop of this network.
     pub fn observations(&self) -> Observations {
-        Observations::new(self.settings.input / self.settings.stride, self.settings.channels)
+        Observations::new(
+            self.settings.input / self.settings.stride,
+            self.settings.channels,
+        )
     }
 
     /// Side of the input crop in pixels.
@@ -50,9 +53,16 @@ impl Backbone {
     ///
     /// # Errors
     /// When the network fails or gives values that are not numbers; `out` is then unspecified.
-    pub fn observe(&mut self, image: &RgbImage, intrinsics: &Intrinsics, region: &Region, out: &mut Observations) -> Result<(), BackboneError> {
+    pub fn observe(
+        &mut self,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+        region: &Region,
+        out: &mut Observations,
+    ) -> Result<(), BackboneError> {
         let side = self.settings.input;
-        self.network.fill(|input| sample(image, intrinsics, region, side, input))?;
+        self.network
+            .fill(|input| sample(image, intrinsics, region, side, input))?;
         let outputs = self.network.run()?;
         out.read_landmarks(outputs.get(0)?);
         out.score = outputs.get(1)?[0];

@@ -8,7 +8,7 @@ mod detector;
 mod error;
 mod landmarks;
 mod locate;
-mod network;
+pub(crate) mod network;
 mod observations;
 mod ports;
 mod region;

@@ -13,7 +13,7 @@ use super::ports::{Port, check, describe_f32};
 /// A network with one input `[1, 3, side, side]` and named f32 outputs.
 ///
 /// The input is kept between runs; only tract allocates while running.
-pub(super) struct Network {
+pub(crate) struct Network {
     name: &'static str,
     plan: Arc<TypedRunnableModel>,
     input: Arc<Tensor>,
@@ -22,9 +22,19 @@ pub(super) struct Network {
 
 impl Network {
     /// Loads a network and keeps the outputs of `ports`, in that order.
-    pub fn load(name: &'static str, bytes: &[u8], side: usize, ports: Vec<Port>) -> Result<Self, BackboneError> {
-        let load = |message: String| BackboneError::Load { network: name, message };
-        let proto = tract_onnx::onnx().proto_model_for_read(&mut &*bytes).map_err(|e| load(one_line(&e)))?;
+    pub fn load(
+        name: &'static str,
+        bytes: &[u8],
+        side: usize,
+        ports: Vec<Port>,
+    ) -> Result<Self, BackboneError> {
+        let load = |message: String| BackboneError::Load {
+            network: name,
+            message,
+        };
+        let proto = tract_onnx::onnx()
+            .proto_model_for_read(&mut &*bytes)
+            .map_err(|e| load(one_line(&e)))?;
         let chosen = check(name, &proto, side, &ports)?;
         // tract panics on some malformed graphs, for instance on an output that no node makes.
         let plan = match catch_unwind(AssertUnwindSafe(|| plan(&proto, &chosen))) {
@@ -32,7 +42,10 @@ impl Network {
             Err(_) => return Err(load("the engine cannot digest its graph".to_owned())),
         };
         for (i, (port, shape)) in ports.iter().enumerate() {
-            let fact = plan.model().output_fact(i).map_err(|e| load(one_line(&e)))?;
+            let fact = plan
+                .model()
+                .output_fact(i)
+                .map_err(|e| load(one_line(&e)))?;
             if fact.datum_type != DatumType::F32 || fact.shape.as_concrete() != Some(shape) {
                 return Err(BackboneError::OutputShape {
                     network: name,
@@ -55,7 +68,9 @@ impl Network {
     pub fn fill(&mut self, fill: impl FnOnce(&mut [f32])) -> Result<(), BackboneError> {
         // tract has given its share back when a run ends, so this copies nothing.
         let tensor = Arc::make_mut(&mut self.input);
-        let mut view = tensor.try_as_plain_ram_mut().map_err(|e| run_error(self.name, &e))?;
+        let mut view = tensor
+            .try_as_plain_ram_mut()
+            .map_err(|e| run_error(self.name, &e))?;
         fill(view.as_slice_mut().map_err(|e| run_error(self.name, &e))?);
         Ok(())
     }
@@ -64,7 +79,10 @@ impl Network {
     pub fn run(&self) -> Result<Outputs<'_>, BackboneError> {
         let input = tvec!(self.input.clone().into_tvalue());
         match self.plan.run(input) {
-            Ok(values) => Ok(Outputs { network: self, values }),
+            Ok(values) => Ok(Outputs {
+                network: self,
+                values,
+            }),
             Err(e) => Err(run_error(self.name, &e)),
         }
     }
@@ -85,7 +103,7 @@ fn run_error(network: &'static str, error: &TractError) -> BackboneError {
 }
 
 /// What a run gave.
-pub(super) struct Outputs<'a> {
+pub(crate) struct Outputs<'a> {
     network: &'a Network,
     values: TVec<TValue>,
 }
@@ -95,7 +113,10 @@ impl Outputs<'_> {
     pub fn get(&self, port: usize) -> Result<&[f32], BackboneError> {
         let network = self.network.name;
         let (name, shape) = &self.network.ports[port];
-        let values: &[f32] = self.values[port].view().as_slice().map_err(|e| run_error(network, &e))?;
+        let values: &[f32] = self.values[port]
+            .view()
+            .as_slice()
+            .map_err(|e| run_error(network, &e))?;
         if values.len() != shape.iter().product::<usize>() {
             return Err(BackboneError::OutputShape {
                 network,
@@ -117,6 +138,7 @@ impl Outputs<'_> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
     use crate::backbone::test_onnx;
@@ -131,7 +153,12 @@ mod tests {
 
     #[test]
     fn outputs_come_in_the_order_asked_for() {
-        let mut network = load(&test_onnx::model(8, 2, &[("boxes", 3, 1.5), ("scores", 2, 0.25)])).unwrap();
+        let mut network = load(&test_onnx::model(
+            8,
+            2,
+            &[("boxes", 3, 1.5), ("scores", 2, 0.25)],
+        ))
+        .unwrap();
         network.fill(|x| x.fill(1.0)).unwrap();
         let outputs = network.run().unwrap();
         let near = |port: usize, n: usize, value: f32| {
@@ -145,20 +172,37 @@ mod tests {
 
     #[test]
     fn results_that_are_no_numbers_are_an_error() {
-        let network = load(&test_onnx::model(8, 2, &[("boxes", 3, f32::NAN), ("scores", 2, 0.25)])).unwrap();
+        let network = load(&test_onnx::model(
+            8,
+            2,
+            &[("boxes", 3, f32::NAN), ("scores", 2, 0.25)],
+        ))
+        .unwrap();
         let outputs = network.run().unwrap();
         assert!(outputs.get(0).is_ok());
         let message = outputs.get(1).unwrap_err().to_string();
-        assert!(message.contains("output `boxes` holds NaN at flat index 0"), "{message}");
+        assert!(
+            message.contains("output `boxes` holds NaN at flat index 0"),
+            "{message}"
+        );
     }
 
     #[test]
     fn wrong_files_are_named() {
         let whole = test_onnx::model(8, 2, &[("boxes", 3, 0.0), ("scores", 2, 0.0)]);
         let cases: [(Vec<u8>, &str); 7] = [
-            (Vec::new(), "test network: cannot be loaded (not an ONNX file"),
-            (b"\x89PNG not a network".to_vec(), "test network: cannot be loaded ("),
-            (whole[..whole.len() / 2].to_vec(), "test network: cannot be loaded ("),
+            (
+                Vec::new(),
+                "test network: cannot be loaded (not an ONNX file",
+            ),
+            (
+                b"\x89PNG not a network".to_vec(),
+                "test network: cannot be loaded (",
+            ),
+            (
+                whole[..whole.len() / 2].to_vec(),
+                "test network: cannot be loaded (",
+            ),
             (
                 test_onnx::model(16, 2, &[("boxes", 3, 0.0), ("scores", 2, 0.0)]),
                 "input is FLOAT [1, 3, 16, 16], expected FLOAT [1, 3, 8, 8]",
@@ -179,7 +223,10 @@ mod tests {
         ];
         for (bytes, expected) in cases {
             let message = load(&bytes).map(|_| ()).unwrap_err().to_string();
-            assert!(message.contains(expected) && !message.contains('\n'), "{message}\nexpected: {expected}");
+            assert!(
+                message.contains(expected) && !message.contains('\n'),
+                "{message}\nexpected: {expected}"
+            );
         }
     }
 }

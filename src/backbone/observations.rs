@@ -80,7 +80,11 @@ impl Observations {
 
     /// Reads `[39 × 5]` landmarks.
     pub(super) fn read_landmarks(&mut self, values: &[f32]) {
-        for (landmark, v) in self.landmarks.iter_mut().zip(values.chunks_exact(LANDMARK_VALUES)) {
+        for (landmark, v) in self
+            .landmarks
+            .iter_mut()
+            .zip(values.chunks_exact(LANDMARK_VALUES))
+        {
             *landmark = Landmark {
                 point: Vec2::new(v[0], v[1]),
                 z: v[2],
@@ -88,7 +92,8 @@ impl Observations {
                 presence: sigmoid(v[4]),
             };
         }
-        let point = |i: usize| Vec2::new(values[i * LANDMARK_VALUES], values[i * LANDMARK_VALUES + 1]);
+        let point =
+            |i: usize| Vec2::new(values[i * LANDMARK_VALUES], values[i * LANDMARK_VALUES + 1]);
         (self.hip_center, self.scale_point) = (point(HIPS), point(RIM));
     }
 
@@ -110,7 +115,10 @@ impl Observations {
         let scale = 1.0 / (stride * stride) as f32;
         for (row, cells) in self.mask.chunks_exact_mut(self.grid).enumerate() {
             cells.fill(0.0);
-            for line in logits[row * stride * input..].chunks_exact(input).take(stride) {
+            for line in logits[row * stride * input..]
+                .chunks_exact(input)
+                .take(stride)
+            {
                 for (cell, pixels) in cells.iter_mut().zip(line.chunks_exact(stride)) {
                     *cell += pixels.iter().map(|&l| sigmoid(l)).sum::<f32>();
                 }
@@ -135,8 +143,17 @@ impl Observations {
             }
             for feature in out.chunks_exact_mut(channels) {
                 let largest = feature.iter().fold(0.0f32, |m, v| m.max(v.abs()));
-                let length = largest * feature.iter().map(|v| (v / largest) * (v / largest)).sum::<f32>().sqrt();
-                let scale = if length > MIN_LENGTH { 1.0 / length } else { 0.0 };
+                let length = largest
+                    * feature
+                        .iter()
+                        .map(|v| (v / largest) * (v / largest))
+                        .sum::<f32>()
+                        .sqrt();
+                let scale = if length > MIN_LENGTH {
+                    1.0 / length
+                } else {
+                    0.0
+                };
                 for value in feature {
                     *value *= scale;
                 }
@@ -151,12 +168,17 @@ mod tests {
 
     #[test]
     fn landmarks_are_split_from_the_auxiliary_ones() {
-        let values: Vec<f32> = (0..ALL_LANDMARKS * LANDMARK_VALUES).map(|i| i as f32).collect();
+        let values: Vec<f32> = (0..ALL_LANDMARKS * LANDMARK_VALUES)
+            .map(|i| i as f32)
+            .collect();
         let mut o = Observations::new(2, 3);
         o.read_landmarks(&values);
         assert_eq!(o.landmarks[32].point, Vec2::new(160.0, 161.0));
         assert!((o.landmarks[0].visibility - 0.952_574).abs() < 1e-5);
-        assert_eq!((o.hip_center, o.scale_point), (Vec2::new(165.0, 166.0), Vec2::new(170.0, 171.0)));
+        assert_eq!(
+            (o.hip_center, o.scale_point),
+            (Vec2::new(165.0, 166.0), Vec2::new(170.0, 171.0))
+        );
     }
 
     #[test]
@@ -174,7 +196,11 @@ mod tests {
         let mut o = Observations::new(2, 3);
         o.read_world(&values, &region);
         // The crop's up is the image's right where the region is turned by a quarter.
-        assert!((o.world[0] - Vec3::new(1.0, 0.0, 0.2)).length() < 1e-6, "{}", o.world[0]);
+        assert!(
+            (o.world[0] - Vec3::new(1.0, 0.0, 0.2)).length() < 1e-6,
+            "{}",
+            o.world[0]
+        );
         assert!(o.world[HIP_PAIR[0]].length() < 1e-6);
     }
 
@@ -194,7 +220,9 @@ mod tests {
     fn features_are_turned_over_and_have_length_one() {
         let (grid, channels) = (12, 5);
         let cells = grid * grid;
-        let mut planes: Vec<f32> = (0..cells * channels).map(|i| ((i * 37) % 101) as f32 - 50.0).collect();
+        let mut planes: Vec<f32> = (0..cells * channels)
+            .map(|i| ((i * 37) % 101) as f32 - 50.0)
+            .collect();
         for d in 0..channels {
             planes[d * cells + 7] = 0.0;
             planes[d * cells + 8] = if d == 2 { 1e30 } else { 0.0 };
@@ -202,11 +230,16 @@ mod tests {
         let mut o = Observations::new(grid, channels);
         o.read_features(&planes);
         for (cell, feature) in o.features.chunks_exact(channels).enumerate() {
-            let raw: Vec<f64> = (0..channels).map(|d| planes[d * cells + cell].into()).collect();
+            let raw: Vec<f64> = (0..channels)
+                .map(|d| planes[d * cells + cell].into())
+                .collect();
             let length = raw.iter().map(|v| v * v).sum::<f64>().sqrt();
             for (found, v) in feature.iter().zip(raw) {
                 let truth = if length > 0.0 { v / length } else { 0.0 };
-                assert!((f64::from(*found) - truth).abs() < 1e-6, "cell {cell}: {found} {truth}");
+                assert!(
+                    (f64::from(*found) - truth).abs() < 1e-6,
+                    "cell {cell}: {found} {truth}"
+                );
             }
         }
     }

@@ -35,14 +35,26 @@ pub fn region_from_points(hip_center: Vec2, scale_point: Vec2) -> Option<Region>
 
 /// Region of a detection, with the lens's distortion undone.
 pub fn region_from_detection(detection: &Detection, intrinsics: &Intrinsics) -> Option<Region> {
-    let ideal = |p: Vec2| if intrinsics.is_distorted() { intrinsics.undistort(p) } else { p };
+    let ideal = |p: Vec2| {
+        if intrinsics.is_distorted() {
+            intrinsics.undistort(p)
+        } else {
+            p
+        }
+    };
     region_from_points(ideal(detection.hip_center), ideal(detection.scale_point))
 }
 
 /// Upright region around a box `[x, y, w, h]` of the photo.
 pub fn region_from_box(box_px: [f32; 4], intrinsics: &Intrinsics) -> Option<Region> {
     let [x, y, w, h] = box_px;
-    let ideal = |p: Vec2| if intrinsics.is_distorted() { intrinsics.undistort(p) } else { p };
+    let ideal = |p: Vec2| {
+        if intrinsics.is_distorted() {
+            intrinsics.undistort(p)
+        } else {
+            p
+        }
+    };
     let (low, high) = (ideal(Vec2::new(x, y)), ideal(Vec2::new(x + w, y + h)));
     let side = MARGIN * (high - low).max_element();
     let center = 0.5 * (low + high);
@@ -63,11 +75,14 @@ pub(super) fn next_region(region: &Region, seen: &Observations, input: usize) ->
 /// Whether a second look at `b` would show something else than the look at `a`.
 pub(super) fn differs(a: &Region, b: &Region) -> bool {
     let ratio = (a.side / b.side).max(b.side / a.side);
-    let turn = Vec2::from_angle(a.angle).angle_to(Vec2::from_angle(b.angle)).abs();
+    let turn = Vec2::from_angle(a.angle)
+        .angle_to(Vec2::from_angle(b.angle))
+        .abs();
     a.center.distance(b.center) > MOVED * a.side || ratio > RESIZED || turn > TURNED
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::f32::consts::{FRAC_PI_2, PI};
 
@@ -75,15 +90,25 @@ mod tests {
 
     #[test]
     fn the_line_from_the_hips_points_up_in_the_crop() {
-        for (scale_point, angle) in [((100.0, 20.0), 0.0), ((180.0, 100.0), FRAC_PI_2), ((20.0, 100.0), -FRAC_PI_2)] {
+        for (scale_point, angle) in [
+            ((100.0, 20.0), 0.0),
+            ((180.0, 100.0), FRAC_PI_2),
+            ((20.0, 100.0), -FRAC_PI_2),
+        ] {
             let hips = Vec2::splat(100.0);
             let region = region_from_points(hips, Vec2::from(scale_point)).unwrap();
             assert!((region.side - 200.0).abs() < 1e-3 && (region.angle - angle).abs() < 1e-6);
             let top = region.to_crop(Vec2::from(scale_point), 256.0);
-            assert!((top - Vec2::new(128.0, 128.0 - 0.4 * 256.0)).length() < 1e-3, "{top}");
+            assert!(
+                (top - Vec2::new(128.0, 128.0 - 0.4 * 256.0)).length() < 1e-3,
+                "{top}"
+            );
         }
         assert_eq!(region_from_points(Vec2::ZERO, Vec2::ZERO), None);
-        assert_eq!(region_from_points(Vec2::ZERO, Vec2::new(f32::NAN, 100.0)), None);
+        assert_eq!(
+            region_from_points(Vec2::ZERO, Vec2::new(f32::NAN, 100.0)),
+            None
+        );
     }
 
     #[test]
@@ -99,7 +124,10 @@ mod tests {
             hip_center: k.distort(hips),
             scale_point: k.distort(rim),
         };
-        let (found, truth) = (region_from_detection(&detection, &k).unwrap(), region_from_points(hips, rim).unwrap());
+        let (found, truth) = (
+            region_from_detection(&detection, &k).unwrap(),
+            region_from_points(hips, rim).unwrap(),
+        );
         assert!(!differs(&found, &truth) && found.center.distance(truth.center) < 0.1);
     }
 
@@ -110,16 +138,32 @@ mod tests {
             side: 100.0,
             angle: PI - 0.01,
         };
-        let b = Region { angle: -PI + 0.01, ..a };
+        let b = Region {
+            angle: -PI + 0.01,
+            ..a
+        };
         assert!(!differs(&a, &b));
         assert!(differs(&a, &Region { angle: 1.0, ..a }));
         assert!(differs(&a, &Region { side: 120.0, ..a }));
-        assert!(differs(&a, &Region { center: Vec2::new(0.0, 6.0), ..a }));
+        assert!(differs(
+            &a,
+            &Region {
+                center: Vec2::new(0.0, 6.0),
+                ..a
+            }
+        ));
     }
 
     #[test]
     fn a_box_gives_an_upright_square() {
-        let region = region_from_box([10.0, 20.0, 40.0, 100.0], &Intrinsics::from_fov(60.0, 200, 200)).unwrap();
-        assert_eq!((region.center, region.side, region.angle), (Vec2::new(30.0, 70.0), 125.0, 0.0));
+        let region = region_from_box(
+            [10.0, 20.0, 40.0, 100.0],
+            &Intrinsics::from_fov(60.0, 200, 200),
+        )
+        .unwrap();
+        assert_eq!(
+            (region.center, region.side, region.angle),
+            (Vec2::new(30.0, 70.0), 125.0, 0.0)
+        );
     }
 }

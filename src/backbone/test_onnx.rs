@@ -34,7 +34,11 @@ fn node(kind: &str, inputs: &[&str], output: &str) -> Message {
 
 fn constant(name: &str, shape: [usize; 2], value: f32) -> Message {
     let mut tensor = Message::default();
-    tensor.number(1, shape[0]).number(1, shape[1]).number(2, FLOAT).text(8, name);
+    tensor
+        .number(1, shape[0])
+        .number(1, shape[1])
+        .number(2, FLOAT)
+        .text(8, name);
     tensor.bytes(9, &value.to_le_bytes().repeat(shape[0] * shape[1]));
     tensor
 }
@@ -46,7 +50,8 @@ fn port(name: &str, shape: &[usize]) -> Message {
         dim.number(1, n);
         dims.message(1, &dim);
     }
-    let (mut tensor, mut kind, mut port) = (Message::default(), Message::default(), Message::default());
+    let (mut tensor, mut kind, mut port) =
+        (Message::default(), Message::default(), Message::default());
     tensor.number(1, FLOAT).message(2, &dims);
     kind.message(1, &tensor);
     port.text(1, name).message(2, &kind);

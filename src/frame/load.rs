@@ -137,11 +137,20 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage, FrameError> {
     reader.limits(decoder_limits());
     let mut decoder = reader.into_decoder().map_err(fault)?;
     let (width, height) = decoder.dimensions();
-    if width.max(height) > MAX_IMAGE_SIDE || u64::from(width) * u64::from(height) > MAX_IMAGE_PIXELS {
-        return Err(FrameError::TooLarge { path, width, height });
+    if width.max(height) > MAX_IMAGE_SIDE || u64::from(width) * u64::from(height) > MAX_IMAGE_PIXELS
+    {
+        return Err(FrameError::TooLarge {
+            path,
+            width,
+            height,
+        });
     }
     if width.min(height) < MIN_IMAGE_SIDE {
-        return Err(FrameError::TooSmall { path, width, height });
+        return Err(FrameError::TooSmall {
+            path,
+            width,
+            height,
+        });
     }
     // The JPEG decoder fills what is missing with grey instead of failing.
     if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
@@ -159,7 +168,9 @@ pub fn decode_image(path: &Path, bytes: &[u8]) -> Result<RgbImage, FrameError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, FrameError> {
     let io = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::NotFound => FrameError::Missing { path: path.to_owned() },
+        std::io::ErrorKind::NotFound => FrameError::Missing {
+            path: path.to_owned(),
+        },
         _ => FrameError::Read {
             path: path.to_owned(),
             source,
@@ -167,7 +178,9 @@ fn read(path: &Path) -> Result<Vec<u8>, FrameError> {
     };
     let meta = fs::metadata(path).map_err(io)?;
     if meta.is_dir() {
-        return Err(FrameError::Folder { path: path.to_owned() });
+        return Err(FrameError::Folder {
+            path: path.to_owned(),
+        });
     }
     if meta.len() > MAX_FILE {
         return Err(FrameError::TooLong {
@@ -216,9 +229,15 @@ fn decoder_limits() -> Limits {
 fn fault(path: &Path, format: &'static str, bytes: usize, error: &ImageError) -> FrameError {
     let message = error.to_string();
     let ended = matches!(error, ImageError::IoError(e) if e.kind() == std::io::ErrorKind::UnexpectedEof)
-        || ["unexpected end", "unexpected eof", "failed to fill", "no more data", "not enough"]
-            .iter()
-            .any(|end| message.to_lowercase().contains(end));
+        || [
+            "unexpected end",
+            "unexpected eof",
+            "failed to fill",
+            "no more data",
+            "not enough",
+        ]
+        .iter()
+        .any(|end| message.to_lowercase().contains(end));
     if ended {
         return FrameError::Truncated {
             path: path.to_owned(),

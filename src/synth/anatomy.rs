@@ -47,7 +47,9 @@ impl Anatomy {
         let marks: [Vec3; MAX_KEYPOINTS] = body.keypoints.template.as_slice().try_into().ok()?;
         let template = &body.vertices.template;
         let used = body.faces.iter().flatten().map(|&v| template[v as usize].y);
-        let (low, crown) = used.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), y| (l.min(y), h.max(y)));
+        let (low, crown) = used.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), y| {
+            (l.min(y), h.max(y))
+        });
         let scale = (crown - low) / 1.7;
         Some(Self {
             scale,
@@ -84,7 +86,13 @@ impl Anatomy {
 
     /// Farthest of the mesh's vertices near height `y` in the horizontal direction `(sin, cos)` of (x, z) from `centre`.
     pub fn girth(&self, body: &Body, y: f32, centre: Vec3, sin: f32, cos: f32, reach: f32) -> f32 {
-        let near = body.vertices.template.iter().filter(|v| (v.y - y).abs() < 0.045 * self.scale && v.x.abs() < reach);
-        near.fold(0.0f32, |r, v| r.max((v.x - centre.x) * sin + (v.z - centre.z) * cos))
+        let near = body
+            .vertices
+            .template
+            .iter()
+            .filter(|v| (v.y - y).abs() < 0.045 * self.scale && v.x.abs() < reach);
+        near.fold(0.0f32, |r, v| {
+            r.max((v.x - centre.x) * sin + (v.z - centre.z) * cos)
+        })
     }
 }

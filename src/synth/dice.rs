@@ -25,7 +25,9 @@ pub fn pick<T: Copy>(rng: &mut impl Rng, from: &[T]) -> T {
 
 /// A direction, uniform on the sphere.
 pub fn direction(rng: &mut impl Rng) -> Vec3 {
-    Vec3::new(normal(rng), normal(rng), normal(rng)).try_normalize().unwrap_or(Vec3::Y)
+    Vec3::new(normal(rng), normal(rng), normal(rng))
+        .try_normalize()
+        .unwrap_or(Vec3::Y)
 }
 
 /// Hash of a lattice point to 0..=1.

@@ -24,8 +24,23 @@ impl Harmonics {
 
     /// Irradiance over π on a surface with this normal: what a white diffuse surface sends back.
     pub fn irradiance(&self, normal: Vec3) -> Vec3 {
-        const BAND: [f32; 9] = [1.0, 2.0 / 3.0, 2.0 / 3.0, 2.0 / 3.0, 0.25, 0.25, 0.25, 0.25, 0.25];
-        let sum = self.0.iter().zip(basis(normal)).zip(BAND).fold(Vec3::ZERO, |s, ((&c, b), k)| s + c * (b * k));
+        const BAND: [f32; 9] = [
+            1.0,
+            2.0 / 3.0,
+            2.0 / 3.0,
+            2.0 / 3.0,
+            0.25,
+            0.25,
+            0.25,
+            0.25,
+            0.25,
+        ];
+        let sum = self
+            .0
+            .iter()
+            .zip(basis(normal))
+            .zip(BAND)
+            .fold(Vec3::ZERO, |s, ((&c, b), k)| s + c * (b * k));
         sum.max(Vec3::ZERO)
     }
 
@@ -63,14 +78,21 @@ pub struct Light {
 impl Light {
     /// A made-up sky, a few lamps and perhaps a sun; mean white brightness near 0.6.
     pub fn sample(rng: &mut impl Rng) -> Self {
-        let tint = |rng: &mut _, amount: f32| Vec3::new(1.0 + amount * normal(rng), 1.0, 1.0 + amount * normal(rng)).max(Vec3::splat(0.3));
+        let tint = |rng: &mut _, amount: f32| {
+            Vec3::new(1.0 + amount * normal(rng), 1.0, 1.0 + amount * normal(rng))
+                .max(Vec3::splat(0.3))
+        };
         let zenith = tint(rng, 0.12) * between(rng, 0.35, 1.0);
         let ground = tint(rng, 0.12) * between(rng, 0.1, 0.5);
         let lamps: Vec<(Vec3, Vec3, f32)> = (0..rng.random_range(0..4))
             .map(|_| {
                 let d = direction(rng);
                 let up = Vec3::new(d.x, d.y.abs() * 0.9 + 0.1 * d.y, d.z).normalize_or(Vec3::Y);
-                (up, tint(rng, 0.2) * between(rng, 0.5, 4.0), between(rng, 0.6, 0.95))
+                (
+                    up,
+                    tint(rng, 0.2) * between(rng, 0.5, 4.0),
+                    between(rng, 0.6, 0.95),
+                )
             })
             .collect();
         let mut sky = Harmonics::default();
@@ -87,7 +109,11 @@ impl Light {
         Self {
             sky,
             sun: Vec3::new(up.x, 0.25 + up.y.abs(), up.z).normalize_or(Vec3::Y),
-            sun_light: if chance(rng, 0.55) { tint(rng, 0.08) * between(rng, 0.3, 1.6) } else { Vec3::ZERO },
+            sun_light: if chance(rng, 0.55) {
+                tint(rng, 0.08) * between(rng, 0.3, 1.6)
+            } else {
+                Vec3::ZERO
+            },
         }
     }
 }
@@ -114,14 +140,23 @@ pub struct ShadowMap {
 
 impl ShadowMap {
     /// Rasters meshes (camera frame) as seen from `towards` the light, on `size` × `size` cells.
-    pub fn cast(meshes: &[(&[Vec3], &[[u32; 3]])], towards: Vec3, size: usize, layers: &mut Layers) -> Self {
+    pub fn cast(
+        meshes: &[(&[Vec3], &[[u32; 3]])],
+        towards: Vec3,
+        size: usize,
+        layers: &mut Layers,
+    ) -> Self {
         let (mut low, mut high) = (Vec3::INFINITY, Vec3::NEG_INFINITY);
         for &p in meshes.iter().flat_map(|m| m.0) {
             (low, high) = (low.min(p), high.max(p));
         }
         let (right, down) = towards.any_orthonormal_pair();
         // A right-handed frame that looks along the light, as a camera does.
-        let rows = if right.cross(down).dot(towards) < 0.0 { [right, down] } else { [down, right] };
+        let rows = if right.cross(down).dot(towards) < 0.0 {
+            [right, down]
+        } else {
+            [down, right]
+        };
         let mut map = Self {
             turn: Mat3::from_cols(rows[0], rows[1], -towards).transpose(),
             centre: 0.5 * (low + high),
@@ -129,10 +164,29 @@ impl ShadowMap {
             size,
             depth: Vec::new(),
         };
-        let points: Vec<Vec<Vec3>> = meshes.iter().map(|m| m.0.iter().map(|&p| map.project(p)).map(|q| (q.truncate() * q.z).extend(q.z)).collect()).collect();
-        let views: Vec<Layer<'_>> = meshes.iter().zip(&points).map(|(m, p)| Layer { points: p, faces: m.1 }).collect();
+        let points: Vec<Vec<Vec3>> = meshes
+            .iter()
+            .map(|m| {
+                m.0.iter()
+                    .map(|&p| map.project(p))
+                    .map(|q| (q.truncate() * q.z).extend(q.z))
+                    .collect()
+            })
+            .collect();
+        let views: Vec<Layer<'_>> = meshes
+            .iter()
+            .zip(&points)
+            .map(|(m, p)| Layer {
+                points: p,
+                faces: m.1,
+            })
+            .collect();
         layers.raster(&views, size, size);
-        map.depth = layers.samples.iter().map(|s| s.map_or(f32::INFINITY, |s| s.depth)).collect();
+        map.depth = layers
+            .samples
+            .iter()
+            .map(|s| s.map_or(f32::INFINITY, |s| s.depth))
+            .collect();
         map
     }
 
@@ -146,7 +200,9 @@ impl ShadowMap {
         if !(x >= 0.0 && y >= 0.0 && x < n && y < n) {
             return 1.0;
         }
-        f32::from(u8::from(depth <= self.depth[y as usize * self.size + x as usize]))
+        f32::from(u8::from(
+            depth <= self.depth[y as usize * self.size + x as usize],
+        ))
     }
 
     /// Whether the light reaches a point, with `bias` metres of tolerance.
@@ -158,15 +214,34 @@ impl ShadowMap {
     /// How much of the light reaches a point, over a disc of `radius` cells.
     pub fn soft(&self, p: Vec3, bias: f32, radius: f32) -> f32 {
         let q = self.project(p);
-        const TAPS: [(f32, f32); 8] = [(0.35, 0.1), (-0.1, 0.45), (-0.5, -0.1), (0.1, -0.6), (0.8, 0.5), (-0.6, 0.7), (-0.75, -0.6), (0.6, -0.75)];
-        TAPS.iter().map(|&(x, y)| self.lit(q.x + radius * x, q.y + radius * y, q.z - bias)).sum::<f32>() / TAPS.len() as f32
+        const TAPS: [(f32, f32); 8] = [
+            (0.35, 0.1),
+            (-0.1, 0.45),
+            (-0.5, -0.1),
+            (0.1, -0.6),
+            (0.8, 0.5),
+            (-0.6, 0.7),
+            (-0.75, -0.6),
+            (0.6, -0.75),
+        ];
+        TAPS.iter()
+            .map(|&(x, y)| self.lit(q.x + radius * x, q.y + radius * y, q.z - bias))
+            .sum::<f32>()
+            / TAPS.len() as f32
     }
 }
 
 /// Share of the sky that each vertex sees past the rest of the person, 0..=1, weighted by the cosine.
-pub fn openness(meshes: &[(&[Vec3], &[[u32; 3]])], normals: &[Vec<Vec3>], layers: &mut Layers) -> Vec<Vec<f32>> {
+pub fn openness(
+    meshes: &[(&[Vec3], &[[u32; 3]])],
+    normals: &[Vec<Vec3>],
+    layers: &mut Layers,
+) -> Vec<Vec<f32>> {
     const DIRECTIONS: usize = 14;
-    let mut seen: Vec<Vec<(f32, f32)>> = meshes.iter().map(|m| vec![(0.0, 1e-6); m.0.len()]).collect();
+    let mut seen: Vec<Vec<(f32, f32)>> = meshes
+        .iter()
+        .map(|m| vec![(0.0, 1e-6); m.0.len()])
+        .collect();
     for i in 0..DIRECTIONS {
         let towards = spiral(i, DIRECTIONS);
         let map = ShadowMap::cast(meshes, towards, 72, layers);
@@ -180,7 +255,9 @@ pub fn openness(meshes: &[(&[Vec3], &[[u32; 3]])], normals: &[Vec<Vec3>], layers
             }
         }
     }
-    seen.iter().map(|m| m.iter().map(|&(open, all)| (open / all).min(1.0)).collect()).collect()
+    seen.iter()
+        .map(|m| m.iter().map(|&(open, all)| (open / all).min(1.0)).collect())
+        .collect()
 }
 
 #[cfg(test)]
@@ -195,14 +272,23 @@ mod tests {
             sky.add(spiral(i, n), Vec3::splat(0.7) * (4.0 * PI / n as f32));
         }
         for d in [Vec3::X, Vec3::Y, Vec3::NEG_Z] {
-            assert!((sky.irradiance(d) - 0.7).length() < 0.02, "{}", sky.irradiance(d));
+            assert!(
+                (sky.irradiance(d) - 0.7).length() < 0.02,
+                "{}",
+                sky.irradiance(d)
+            );
         }
         assert!((sky.mean() - 0.7).length() < 0.01);
     }
 
     #[test]
     fn a_quad_shades_what_lies_behind_it() {
-        let quad = [Vec3::new(-1.0, -1.0, 3.0), Vec3::new(1.0, -1.0, 3.0), Vec3::new(1.0, 1.0, 3.0), Vec3::new(-1.0, 1.0, 3.0)];
+        let quad = [
+            Vec3::new(-1.0, -1.0, 3.0),
+            Vec3::new(1.0, -1.0, 3.0),
+            Vec3::new(1.0, 1.0, 3.0),
+            Vec3::new(-1.0, 1.0, 3.0),
+        ];
         let faces = [[0, 1, 2], [0, 2, 3], [0, 2, 1], [0, 3, 2]];
         let map = ShadowMap::cast(&[(&quad, &faces)], Vec3::NEG_Z, 64, &mut Layers::default());
         assert_eq!(map.reaches(Vec3::new(0.1, 0.2, 2.9), 0.01), 1.0);

@@ -80,8 +80,11 @@ impl Look {
     /// A random person.
     pub fn sample(anatomy: &Anatomy, rng: &mut impl Rng) -> Self {
         let s = anatomy.scale;
-        let (hip, knee, ankle) =
-            (anatomy.joints[joint::LEFT_HIP].y, anatomy.joints[joint::LEFT_KNEE].y, anatomy.joints[joint::LEFT_ANKLE].y);
+        let (hip, knee, ankle) = (
+            anatomy.joints[joint::LEFT_HIP].y,
+            anatomy.joints[joint::LEFT_KNEE].y,
+            anatomy.joints[joint::LEFT_ANKLE].y,
+        );
         let neck = anatomy.joints[joint::NECK].y;
         let skirt = chance(rng, 0.16).then(|| between(rng, knee - 0.08 * s, hip - 0.22 * s));
         let leg_end = match skirt {
@@ -94,7 +97,20 @@ impl Look {
             x if x < 0.55 => between(rng, 0.2, 0.5),
             _ => between(rng, 0.85, 0.97),
         };
-        let hair = pick(rng, &[Hair::Bald, Hair::Short, Hair::Short, Hair::Short, Hair::Short, Hair::Long, Hair::Long, Hair::Long, Hair::Cap]);
+        let hair = pick(
+            rng,
+            &[
+                Hair::Bald,
+                Hair::Short,
+                Hair::Short,
+                Hair::Short,
+                Hair::Short,
+                Hair::Long,
+                Hair::Long,
+                Hair::Long,
+                Hair::Cap,
+            ],
+        );
         let bottom = Fabric::sample(rng);
         let mut top = chance(rng, 0.96).then(|| Fabric::sample(rng));
         if top.is_some() && chance(rng, 0.1) {
@@ -109,7 +125,11 @@ impl Look {
             beard: hair != Hair::Long && chance(rng, 0.3),
             top,
             sleeve,
-            neckline: if chance(rng, 0.2) { -0.05 * s } else { between(rng, 0.02, 0.11) * s },
+            neckline: if chance(rng, 0.2) {
+                -0.05 * s
+            } else {
+                between(rng, 0.02, 0.11) * s
+            },
             top_depth: between(rng, 0.003, 0.02) * s,
             hem: between(rng, hip - 0.06 * s, anatomy.waist - 0.02 * s),
             bottom,
@@ -117,9 +137,20 @@ impl Look {
             leg_depth: between(rng, 0.002, 0.022) * s,
             skirt,
             shoe: chance(rng, 0.92).then(|| cloth_colour(rng)),
-            sole: if chance(rng, 0.6) { Vec3::splat(between(rng, 0.5, 0.9)) } else { cloth_colour(rng) },
+            sole: if chance(rng, 0.6) {
+                Vec3::splat(between(rng, 0.5, 0.9))
+            } else {
+                cloth_colour(rng)
+            },
             shoe_end: ankle + between(rng, -0.02, 0.1) * s,
-            sock: (if chance(rng, 0.5) { Vec3::splat(0.8) } else { cloth_colour(rng) }, ankle + between(rng, -0.02, 0.2) * s),
+            sock: (
+                if chance(rng, 0.5) {
+                    Vec3::splat(0.8)
+                } else {
+                    cloth_colour(rng)
+                },
+                ankle + between(rng, -0.02, 0.2) * s,
+            ),
             seed: rng.random(),
         }
     }
@@ -143,7 +174,10 @@ impl Look {
             }
             if let Some(shoe) = self.shoe {
                 if p.y < self.shoe_end {
-                    let laces = p.y < sole || (p.z > 0.06 * s && p.y > sole + 0.03 * s && (p.z * 60.0 / s).sin() > 0.3);
+                    let laces = p.y < sole
+                        || (p.z > 0.06 * s
+                            && p.y > sole + 0.03 * s
+                            && (p.z * 60.0 / s).sin() > 0.3);
                     let rubber = if laces { self.sole } else { shoe };
                     return Surface {
                         albedo: rubber,
@@ -196,7 +230,9 @@ impl Look {
         if p.y > self.leg_end && p.y < a.waist {
             // Between the thighs there is no room for loose cloth.
             let room = smooth(0.0, 0.12 * s, p.x.abs());
-            return self.leg_depth * room * smooth(a.waist, a.waist - 0.25 * s, p.y).clamp(0.3, 1.0);
+            return self.leg_depth
+                * room
+                * smooth(a.waist, a.waist - 0.25 * s, p.y).clamp(0.3, 1.0);
         }
         0.0
     }
@@ -269,7 +305,10 @@ impl Look {
 
     fn skin_at(&self, a: &Anatomy, p: Vec3) -> Surface {
         let blush = 0.92 + 0.16 * noise(p * (18.0 / a.scale), self.seed);
-        gloss(self.skin * Vec3::new(blush, blush * blush, blush * blush), 0.12)
+        gloss(
+            self.skin * Vec3::new(blush, blush * blush, blush * blush),
+            0.12,
+        )
     }
 }
 

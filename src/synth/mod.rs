@@ -16,11 +16,14 @@ mod surroundings;
 mod truth;
 mod wear;
 
+pub use anatomy::Anatomy;
+pub use light::Light;
+pub use look::Look;
 pub use patch::paste_patch;
 pub use poses::{PoseSource, Rotations, mirrored};
 pub use render::{Rendered, render};
 pub use run::{SynthArgs, open_studio, picture, run};
-pub use scene::{Scene, Studio};
+pub use scene::{Lens, Scene, Studio, region_around};
 pub use surroundings::{Backdrop, Panorama};
 pub use truth::Truth;
 
@@ -64,7 +67,9 @@ pub enum SynthError {
         wanted: &'static str,
     },
     /// Clothes need SMPL's joints and BlazePose's landmarks.
-    #[error("body has {joints} joints and {keypoints} keypoints, expected SMPL's 24 and BlazePose's 33; use the shipped pack")]
+    #[error(
+        "body has {joints} joints and {keypoints} keypoints, expected SMPL's 24 and BlazePose's 33; use the shipped pack"
+    )]
     Body {
         /// Joints found.
         joints: usize,

@@ -13,7 +13,17 @@ use crate::pack::{Dim, GaussianPrior, TensorFile};
 /// Most poses of a file.
 const MAX_POSES: usize = 200_000;
 /// Joints that trade places in a mirror.
-const PAIRS: [(usize, usize); 9] = [(1, 2), (4, 5), (7, 8), (10, 11), (13, 14), (16, 17), (18, 19), (20, 21), (22, 23)];
+const PAIRS: [(usize, usize); 9] = [
+    (1, 2),
+    (4, 5),
+    (7, 8),
+    (10, 11),
+    (13, 14),
+    (16, 17),
+    (18, 19),
+    (20, 21),
+    (22, 23),
+];
 /// Standard deviation of the jitter per axis, radians.
 const JITTER: f32 = 0.06;
 
@@ -39,9 +49,28 @@ impl PoseSource {
             path: path.to_owned(),
             source,
         })?;
+        Self::parse(path, bytes)
+    }
+
+    /// [`PoseSource::read`] for bytes in memory; `path` is the name used in messages.
+    ///
+    /// # Errors
+    /// As [`PoseSource::read`].
+    pub fn parse(path: &Path, bytes: Vec<u8>) -> Result<Self, SynthError> {
         let file = TensorFile::parse(path.to_owned(), bytes)?;
-        let tensor = file.f32("poses", &[Dim::UpTo("poses", MAX_POSES), Dim::Is(MAX_JOINTS), Dim::Is(3)])?;
-        let poses = tensor.data.chunks_exact(3 * MAX_JOINTS).map(|p| std::array::from_fn(|j| Vec3::from_slice(&p[3 * j..]))).collect();
+        let tensor = file.f32(
+            "poses",
+            &[
+                Dim::UpTo("poses", MAX_POSES),
+                Dim::Is(MAX_JOINTS),
+                Dim::Is(3),
+            ],
+        )?;
+        let poses = tensor
+            .data
+            .chunks_exact(3 * MAX_JOINTS)
+            .map(|p| std::array::from_fn(|j| Vec3::from_slice(&p[3 * j..])))
+            .collect();
         Ok(Self::Recorded(poses))
     }
 
@@ -71,7 +100,8 @@ fn draw(prior: &GaussianPrior, rng: &mut impl Rng) -> Rotations {
     let mut pose = [Vec3::ZERO; MAX_JOINTS];
     for i in 0..n.min(3 * (MAX_JOINTS - 1)) {
         let row = &prior.cov_factor[i * n..i * n + i + 1];
-        pose[1 + i / 3][i % 3] = prior.mean[i] + row.iter().zip(&z).map(|(c, z)| c * z).sum::<f32>();
+        pose[1 + i / 3][i % 3] =
+            prior.mean[i] + row.iter().zip(&z).map(|(c, z)| c * z).sum::<f32>();
     }
     pose
 }

@@ -55,7 +55,11 @@ pub fn render(studio: &Studio<'_>, scene: &Scene, size: usize, grid: usize) -> R
             }
             let pixel = srgb(light / whole * scene.lens.white);
             image.put_pixel(x as u32, y as u32, Rgb(pixel));
-            mask.put_pixel(x as u32, y as u32, Luma([(covered / whole * 255.0 + 0.5) as u8]));
+            mask.put_pixel(
+                x as u32,
+                y as u32,
+                Luma([(covered / whole * 255.0 + 0.5) as u8]),
+            );
         }
     }
     Rendered {
@@ -94,25 +98,58 @@ impl Figure {
         let (mut vertices, mut points) = (Vec::new(), Vec::new());
         for part in &parts {
             let mut placed = vec![Vec3::ZERO; part.points.len()];
-            let dirs: &[Vec3] = if part.kind == Kind::Body { &body.posedirs } else { &[] };
-            skin(&part.points, dirs, &feature[..n], &joints, &pose.betas, &mut placed);
+            let dirs: &[Vec3] = if part.kind == Kind::Body {
+                &body.posedirs
+            } else {
+                &[]
+            };
+            skin(
+                &part.points,
+                dirs,
+                &feature[..n],
+                &joints,
+                &pose.betas,
+                &mut placed,
+            );
             let mut seen = vec![Vec3::ZERO; placed.len()];
             project(&camera, &placed, &mut seen);
             vertices.push(placed);
             points.push(seen);
         }
-        let normals: Vec<Vec<Vec3>> = parts.iter().zip(&vertices).map(|(p, v)| vertex_normals(v, &p.faces[..p.outer])).collect();
+        let normals: Vec<Vec<Vec3>> = parts
+            .iter()
+            .zip(&vertices)
+            .map(|(p, v)| vertex_normals(v, &p.faces[..p.outer]))
+            .collect();
         let mut layers = Layers::default();
-        let meshes: Vec<(&[Vec3], &[[u32; 3]])> = parts.iter().zip(&vertices).map(|(p, v)| (v.as_slice(), p.faces.as_slice())).collect();
+        let meshes: Vec<(&[Vec3], &[[u32; 3]])> = parts
+            .iter()
+            .zip(&vertices)
+            .map(|(p, v)| (v.as_slice(), p.faces.as_slice()))
+            .collect();
         let open = openness(&meshes, &normals, &mut layers);
         let camera_to_world = scene.world_to_camera.transpose();
         let sun_camera = scene.world_to_camera * scene.light.sun;
         let sun = ShadowMap::cast(&meshes, sun_camera, 256, &mut layers);
-        let views: Vec<Layer<'_>> = parts.iter().zip(&points).map(|(p, q)| Layer { points: q, faces: &p.faces }).collect();
+        let views: Vec<Layer<'_>> = parts
+            .iter()
+            .zip(&points)
+            .map(|(p, q)| Layer {
+                points: q,
+                faces: &p.faces,
+            })
+            .collect();
         layers.raster(&views, size * SAMPLES, size * SAMPLES);
         let world = |p: &Vec3| camera_to_world * *p;
-        let floor = vertices[0].iter().map(|p| world(p).y).fold(f32::INFINITY, f32::min);
-        let touches = joints.position[..body.joint_count()].iter().map(world).filter(|p| p.y < floor + 0.25).collect();
+        let floor = vertices[0]
+            .iter()
+            .map(|p| world(p).y)
+            .fold(f32::INFINITY, f32::min);
+        let touches = joints.position[..body.joint_count()]
+            .iter()
+            .map(world)
+            .filter(|p| p.y < floor + 0.25)
+            .collect();
         Self {
             samples: std::mem::take(&mut layers.samples),
             parts,
@@ -130,18 +167,30 @@ impl Figure {
     }
 
     /// Light that a sample of the person sends to the camera.
-    fn radiance(&self, studio: &Studio<'_>, scene: &Scene, sample: Sample, x: usize, y: usize) -> Vec3 {
+    fn radiance(
+        &self,
+        studio: &Studio<'_>,
+        scene: &Scene,
+        sample: Sample,
+        x: usize,
+        y: usize,
+    ) -> Vec3 {
         let l = sample.layer as usize;
         let part = &self.parts[l];
         let face = part.faces[sample.triangle as usize].map(|v| v as usize);
-        let b = raster::seen::<false>(face.map(|v| self.points[l][v]), Vec2::new(x as f32 + 0.5, y as f32 + 0.5)).b;
+        let b = raster::seen::<false>(
+            face.map(|v| self.points[l][v]),
+            Vec2::new(x as f32 + 0.5, y as f32 + 0.5),
+        )
+        .b;
         let blend = |of: &[Vec3]| b[0] * of[face[0]] + b[1] * of[face[1]] + b[2] * of[face[2]];
         let surface = surface(studio, &scene.look, part.kind, blend(&part.pattern));
         let at = blend(&self.vertices[l]);
         let eye = -at.normalize_or_zero();
         let mut normal = blend(&self.normals[l]).normalize_or(eye);
         let skin = &part.points.skin[face[0]];
-        normal = (normal + self.joints.global[skin.joints[0] as usize] * surface.bump).normalize_or(eye);
+        normal =
+            (normal + self.joints.global[skin.joints[0] as usize] * surface.bump).normalize_or(eye);
         if sample.triangle as usize >= part.outer {
             normal = -normal;
         }
@@ -155,7 +204,8 @@ impl Figure {
             Vec3::ZERO
         };
         let half = (self.sun_camera + eye).normalize_or_zero();
-        let shine = 1.5 * normal.dot(half).max(0.0).powi(28) * sun + 0.25 * (1.0 - normal.dot(eye).max(0.0)).powi(4) * ambient;
+        let shine = 1.5 * normal.dot(half).max(0.0).powi(28) * sun
+            + 0.25 * (1.0 - normal.dot(eye).max(0.0)).powi(4) * ambient;
         surface.albedo * (ambient + sun * facing.max(0.0)) + surface.gloss * shine
     }
 
@@ -166,15 +216,30 @@ impl Figure {
         let ideal = scene.region.to_image(crop, size as f32);
         let ray = Vec3::new((ideal.x - k.cx) / k.fx, (ideal.y - k.cy) / k.fy, 1.0);
         let world = (self.camera_to_world * ray).normalize();
-        let colour = backdrop(&scene.backdrop, &studio.panoramas, &studio.photos, scene.exposure, world, crop / size as f32);
+        let colour = backdrop(
+            &scene.backdrop,
+            &studio.panoramas,
+            &studio.photos,
+            scene.exposure,
+            world,
+            crop / size as f32,
+        );
         if world.y > -0.02 {
             return colour;
         }
         let ground = world * (self.floor / world.y);
-        let contact: f32 = self.touches.iter().map(|t| (-Vec2::new(t.x - ground.x, t.z - ground.z).length_squared() / 0.02).exp()).fold(0.0, f32::max);
+        let contact: f32 = self
+            .touches
+            .iter()
+            .map(|t| (-Vec2::new(t.x - ground.x, t.z - ground.z).length_squared() / 0.02).exp())
+            .fold(0.0, f32::max);
         let sun = scene.light.sun_light.element_sum();
         let share = 0.75 * sun / (sun + scene.light.sky.irradiance(Vec3::Y).element_sum() + 1e-6);
-        let lit = if share > 0.02 { self.sun.soft(scene.world_to_camera * ground, 0.0, 2.5) } else { 1.0 };
+        let lit = if share > 0.02 {
+            self.sun.soft(scene.world_to_camera * ground, 0.0, 2.5)
+        } else {
+            1.0
+        };
         colour * (1.0 - 0.55 * contact) * (1.0 - share * (1.0 - lit))
     }
 }
@@ -206,7 +271,9 @@ fn expose(mut image: RgbImage, scene: &Scene) -> RgbImage {
         let sigma = lens.noise * (1.2 - 0.6 * smooth(0.0, 1.0, linear(pixel.0).y));
         let grey = normal(&mut rng);
         for c in &mut pixel.0 {
-            *c = (f32::from(*c) + sigma * 0.7 * (grey + normal(&mut rng))).round().clamp(0.0, 255.0) as u8;
+            *c = (f32::from(*c) + sigma * 0.7 * (grey + normal(&mut rng)))
+                .round()
+                .clamp(0.0, 255.0) as u8;
         }
     }
     image

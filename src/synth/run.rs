@@ -9,14 +9,14 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
+use super::SynthError;
 use super::poses::PoseSource;
 use super::render::{Rendered, render};
 use super::scene::Studio;
 use super::surroundings::Panorama;
 use super::truth::Truth;
-use super::SynthError;
 use crate::frame::load_image;
-use crate::pack::{BodyNames, Pack};
+use crate::pack::{BodyNames, Pack, PackError, sha256_hex};
 use crate::view::contact_sheet;
 
 /// Pictures on the contact sheet.
@@ -76,7 +76,12 @@ pub fn run(args: &SynthArgs) -> Result<(), SynthError> {
         });
     }
     let pack = Pack::load(&args.pack)?;
-    let studio = open_studio(&pack, args.poses.as_deref(), args.hdri.as_deref(), args.photos.as_deref())?;
+    let studio = open_studio(
+        &pack,
+        args.poses.as_deref(),
+        args.hdri.as_deref(),
+        args.photos.as_deref(),
+    )?;
     let names = &pack.manifest.body;
     fs::create_dir_all(&args.out).map_err(|e| write_error(&args.out, &e))?;
     let bar = progress(u64::from(args.count));
@@ -94,12 +99,18 @@ pub fn run(args: &SynthArgs) -> Result<(), SynthError> {
     };
     let mut shown = Vec::new();
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..args.threads).map(|t| scope.spawn({
-                let share = &share;
-                move || share(t)
-            })).collect();
+        let workers: Vec<_> = (0..args.threads)
+            .map(|t| {
+                scope.spawn({
+                    let share = &share;
+                    move || share(t)
+                })
+            })
+            .collect();
         workers.into_iter().try_for_each(|worker| {
-            let made = worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            let made = worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             shown.extend(made);
             Ok::<(), SynthError>(())
         })
@@ -108,16 +119,26 @@ pub fn run(args: &SynthArgs) -> Result<(), SynthError> {
     let shown: Vec<RgbImage> = shown.into_iter().map(|(_, image)| image).collect();
     bar.finish_and_clear();
     let sheet = args.out.join("sheet.png");
-    contact_sheet(&shown, 8).save(&sheet).map_err(|e| write_error(&sheet, &e))?;
+    contact_sheet(&shown, 8)
+        .save(&sheet)
+        .map_err(|e| write_error(&sheet, &e))?;
     Ok(())
 }
 
 fn write(out: &Path, index: u32, made: &Rendered, names: &BodyNames) -> Result<(), SynthError> {
     let file = |ending: &str| out.join(format!("{index:05}.{ending}"));
     let (image, mask, truth) = (file("png"), file("mask.png"), file("json"));
-    made.image.save(&image).map_err(|e| write_error(&image, &e))?;
+    made.image
+        .save(&image)
+        .map_err(|e| write_error(&image, &e))?;
     made.mask.save(&mask).map_err(|e| write_error(&mask, &e))?;
-    let text = truth_json(&made.truth, &format!("{index:05}.png"), &names.joints, &names.keypoints).to_string();
+    let text = truth_json(
+        &made.truth,
+        &format!("{index:05}.png"),
+        &names.joints,
+        &names.keypoints,
+    )
+    .to_string();
     fs::write(&truth, text).map_err(|e| write_error(&truth, &e))
 }
 
@@ -125,10 +146,15 @@ fn write(out: &Path, index: u32, made: &Rendered, names: &BodyNames) -> Result<(
 ///
 /// # Errors
 /// When a file or folder cannot be used.
-pub fn open_studio<'a>(pack: &'a Pack, poses: Option<&Path>, hdri: Option<&Path>, photos: Option<&Path>) -> Result<Studio<'a>, SynthError> {
+pub fn open_studio<'a>(
+    pack: &'a Pack,
+    poses: Option<&Path>,
+    hdri: Option<&Path>,
+    photos: Option<&Path>,
+) -> Result<Studio<'a>, SynthError> {
     let source = match (poses, &pack.manifest.files.poses) {
         (Some(path), _) => PoseSource::read(path)?,
-        (None, Some(entry)) => PoseSource::read(&pack.root.join(&entry.path))?,
+        (None, Some(entry)) => pack_poses(&pack.root.join(&entry.path), &entry.sha256)?,
         (None, None) => PoseSource::Prior(pack.prior.clone()),
     };
     let mut studio = Studio::new(&pack.body, source)?;
@@ -145,6 +171,22 @@ pub fn open_studio<'a>(pack: &'a Pack, poses: Option<&Path>, hdri: Option<&Path>
     Ok(studio)
 }
 
+fn pack_poses(path: &Path, expected: &str) -> Result<PoseSource, SynthError> {
+    let bytes = fs::read(path).map_err(|source| SynthError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let found = sha256_hex(&bytes);
+    if found != expected {
+        return Err(SynthError::Pack(PackError::Hash {
+            path: path.to_owned(),
+            found,
+            expected: expected.to_owned(),
+        }));
+    }
+    PoseSource::parse(path, bytes)
+}
+
 /// Picture `index` of a seed, with its truth on the feature grid.
 pub fn picture(studio: &Studio<'_>, seed: u64, index: u64, size: usize) -> Rendered {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -153,7 +195,11 @@ pub fn picture(studio: &Studio<'_>, seed: u64, index: u64, size: usize) -> Rende
     render(studio, &scene, size, size / STRIDE)
 }
 
-fn files(folder: &Path, endings: &[&str], wanted: &'static str) -> Result<Vec<PathBuf>, SynthError> {
+fn files(
+    folder: &Path,
+    endings: &[&str],
+    wanted: &'static str,
+) -> Result<Vec<PathBuf>, SynthError> {
     let io = |source| SynthError::Read {
         path: folder.to_owned(),
         source,
@@ -161,7 +207,11 @@ fn files(folder: &Path, endings: &[&str], wanted: &'static str) -> Result<Vec<Pa
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
-        let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+        let ending = path
+            .extension()
+            .and_then(|e| e.to_str())
+            .unwrap_or_default()
+            .to_lowercase();
         if endings.contains(&ending.as_str()) {
             found.push(path);
         }
@@ -181,9 +231,22 @@ fn truth_json(truth: &Truth, image: &str, joints: &[String], keypoints: &[String
         let named = names.iter().zip(at).zip(px);
         named.map(|((name, p), px)| json!({"name": name, "position_m": p.to_array(), "position_px": px.to_array()})).collect()
     };
-    let rotations: Vec<[f32; 3]> = truth.pose.rotations.iter().map(|r| glam::Quat::from_mat3(r).to_scaled_axis().to_array()).collect();
-    let seen = truth.triangle.iter().zip(&truth.barycentric).enumerate().filter(|(_, (t, _))| **t != Truth::NONE);
-    let cells: Vec<Value> = seen.map(|(cell, (t, b))| json!([cell, t, b[0], b[1]])).collect();
+    let rotations: Vec<[f32; 3]> = truth
+        .pose
+        .rotations
+        .iter()
+        .map(|r| glam::Quat::from_mat3(r).to_scaled_axis().to_array())
+        .collect();
+    let seen = truth
+        .triangle
+        .iter()
+        .zip(&truth.barycentric)
+        .enumerate()
+        .filter(|(_, (t, _))| **t != Truth::NONE);
+    let short = |b: f32| (f64::from(b) * 1e6).round() / 1e6;
+    let cells: Vec<Value> = seen
+        .map(|(cell, (t, b))| json!([cell, t, short(b[0]), short(b[1])]))
+        .collect();
     json!({
         "image": image,
         "size": truth.size,

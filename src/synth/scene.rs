@@ -97,11 +97,17 @@ impl<'a> Studio<'a> {
 
     /// A random scene.
     pub fn scene(&self, rng: &mut impl Rng) -> Scene {
-        let frame = pick(rng, &[[640, 480], [640, 480], [480, 640], [640, 640], [960, 540]]);
+        let frame = pick(
+            rng,
+            &[[640, 480], [640, 480], [480, 640], [640, 640], [960, 540]],
+        );
         let intrinsics = Intrinsics::from_fov(between(rng, 35.0, 75.0), frame[0], frame[1]);
         let world_to_camera = camera(rng);
         let pose = self.pose(rng, &intrinsics, frame, world_to_camera);
-        let region = self.region(rng, &pose, &intrinsics);
+        let mut region = region_around(self.body, &pose, &intrinsics);
+        region.side *= between(rng, 0.92, 1.1);
+        region.center += 0.02 * region.side * Vec2::new(normal(rng), normal(rng));
+        region.angle += between(rng, -0.1, 0.1);
         let look = Look::sample(&self.anatomy, rng);
         let (backdrop, light) = self.surroundings(rng);
         let white = (light.sky.mean() + 0.25 * light.sun_light).dot(Vec3::new(0.3, 0.6, 0.1));
@@ -118,14 +124,24 @@ impl<'a> Studio<'a> {
             lens: Lens {
                 blur: between(rng, 0.0, 0.8),
                 noise: between(rng, 0.0, 6.0),
-                sharpness: if chance(rng, 0.3) { between(rng, 0.35, 0.9) } else { 1.0 },
+                sharpness: if chance(rng, 0.3) {
+                    between(rng, 0.35, 0.9)
+                } else {
+                    1.0
+                },
                 white: Vec3::new(between(rng, 0.92, 1.08), 1.0, between(rng, 0.92, 1.08)),
             },
             seed: rng.random(),
         }
     }
 
-    fn pose(&self, rng: &mut impl Rng, k: &Intrinsics, frame: [u32; 2], world_to_camera: Mat3) -> Pose {
+    fn pose(
+        &self,
+        rng: &mut impl Rng,
+        k: &Intrinsics,
+        frame: [u32; 2],
+        world_to_camera: Mat3,
+    ) -> Pose {
         let mut pose = Pose::default();
         for beta in &mut pose.betas[..MAX_BETAS] {
             *beta = normal(rng).clamp(-2.5, 2.5);
@@ -138,13 +154,17 @@ impl<'a> Studio<'a> {
                 break;
             }
         }
-        let heading = Mat3::from_rotation_y(between(rng, -std::f32::consts::PI, std::f32::consts::PI));
+        let heading =
+            Mat3::from_rotation_y(between(rng, -std::f32::consts::PI, std::f32::consts::PI));
         pose.rotations[0] = world_to_camera * heading * pose.rotations[0];
         let height = between(rng, 0.45, 0.95) * frame[1] as f32;
         let depth = k.fy * 1.7 * self.anatomy.scale / height;
         let (w, h) = (frame[0] as f32, frame[1] as f32);
         let spread = (0.5 * w - 0.3 * height).max(0.05 * w);
-        let at = Vec2::new(0.5 * w + between(rng, -spread, spread), 0.5 * h + between(rng, -0.1, 0.1) * h);
+        let at = Vec2::new(
+            0.5 * w + between(rng, -spread, spread),
+            0.5 * h + between(rng, -0.1, 0.1) * h,
+        );
         let ray = Vec3::new((at.x - k.cx) / k.fx, (at.y - k.cy) / k.fy, 1.0);
         let mut joints = Joints::default();
         run_pose(self.body, &pose, &mut joints);
@@ -155,23 +175,6 @@ impl<'a> Studio<'a> {
             pose.translation += ray * (NEAREST - nearest);
         }
         pose
-    }
-
-    fn region(&self, rng: &mut impl Rng, pose: &Pose, k: &Intrinsics) -> Region {
-        let (vertices, joints) = posed(self.body, pose);
-        let middle = |a: usize, b: usize| k.project(0.5 * (joints.position[a] + joints.position[b]));
-        let hips = middle(joint::LEFT_HIP, joint::RIGHT_HIP);
-        let shoulders = middle(joint::LEFT_SHOULDER, joint::RIGHT_SHOULDER);
-        let radius = vertices.iter().map(|&v| k.project(v).distance(hips)).fold(1.0, f32::max);
-        let up = shoulders - hips;
-        // A trunk that points at the camera says nothing about the picture's upright.
-        let lean = if up.length() > 0.2 * radius { up.x.atan2(-up.y) } else { 0.0 };
-        let side = 2.0 * CROP_SCALE * radius * between(rng, 0.92, 1.1);
-        Region {
-            center: hips + side * 0.02 * Vec2::new(normal(rng), normal(rng)),
-            side,
-            angle: lean + between(rng, -0.1, 0.1),
-        }
     }
 
     fn surroundings(&self, rng: &mut impl Rng) -> (Backdrop, Light) {
@@ -185,7 +188,10 @@ impl<'a> Studio<'a> {
         let light = Light::sample(rng);
         if !self.photos.is_empty() && draw < 0.85 {
             let i = rng.random_range(0..self.photos.len());
-            let (w, h) = (self.photos[i].width() as f32, self.photos[i].height() as f32);
+            let (w, h) = (
+                self.photos[i].width() as f32,
+                self.photos[i].height() as f32,
+            );
             let side = w.min(h) * between(rng, 0.4, 1.0);
             let corner = Vec2::new(between(rng, 0.0, w - side), between(rng, 0.0, h - side));
             return (Backdrop::Photo(i, corner, side, chance(rng, 0.5)), light);
@@ -194,13 +200,42 @@ impl<'a> Studio<'a> {
     }
 }
 
+/// The crop a detector would choose: centred on the hips, wide enough for the whole body, trunk upright.
+pub fn region_around(body: &Body, pose: &Pose, k: &Intrinsics) -> Region {
+    let (vertices, joints) = posed(body, pose);
+    let middle = |a: usize, b: usize| k.project(0.5 * (joints.position[a] + joints.position[b]));
+    let hips = middle(joint::LEFT_HIP, joint::RIGHT_HIP);
+    let shoulders = middle(joint::LEFT_SHOULDER, joint::RIGHT_SHOULDER);
+    let radius = vertices
+        .iter()
+        .map(|&v| k.project(v).distance(hips))
+        .fold(1.0, f32::max);
+    let up = shoulders - hips;
+    Region {
+        center: hips,
+        side: 2.0 * CROP_SCALE * radius,
+        // A trunk that points at the camera says nothing about what is upright.
+        angle: if up.length() > 0.2 * radius {
+            up.x.atan2(-up.y)
+        } else {
+            0.0
+        },
+    }
+}
+
 /// World to camera: any heading, tilted by at most 20 degrees, rolled by at most 10.
 fn camera(rng: &mut impl Rng) -> Mat3 {
-    let degrees = |rng: &mut _, mean: f32, sigma: f32, most: f32| (mean + sigma * normal(rng)).clamp(-most, most).to_radians();
+    let degrees = |rng: &mut _, mean: f32, sigma: f32, most: f32| {
+        (mean + sigma * normal(rng)).clamp(-most, most).to_radians()
+    };
     let yaw = between(rng, -std::f32::consts::PI, std::f32::consts::PI);
     let pitch = degrees(rng, -5.0, 8.0, 20.0);
     let roll = degrees(rng, 0.0, 3.0, 10.0);
-    let forward = Vec3::new(yaw.sin() * pitch.cos(), pitch.sin(), yaw.cos() * pitch.cos());
+    let forward = Vec3::new(
+        yaw.sin() * pitch.cos(),
+        pitch.sin(),
+        yaw.cos() * pitch.cos(),
+    );
     let right = forward.cross(Vec3::Y).normalize();
     let down = forward.cross(right);
     Mat3::from_rotation_z(roll) * Mat3::from_cols(right, down, forward).transpose()
@@ -213,6 +248,13 @@ pub fn posed(body: &Body, pose: &Pose) -> (Vec<Vec3>, Joints) {
     let mut feature = [0.0; 9 * MAX_JOINTS];
     let n = pose_feature(body, pose, &mut feature);
     let mut vertices = vec![Vec3::ZERO; body.vertices.len()];
-    skin(&body.vertices, &body.posedirs, &feature[..n], &joints, &pose.betas, &mut vertices);
+    skin(
+        &body.vertices,
+        &body.posedirs,
+        &feature[..n],
+        &joints,
+        &pose.betas,
+        &mut vertices,
+    );
     (vertices, joints)
 }

@@ -42,12 +42,18 @@ impl Panorama {
         let mut limits = image::Limits::default();
         (limits.max_image_width, limits.max_image_height) = (Some(MAX_SIDE), Some(MAX_SIDE));
         reader.limits(limits);
-        let picture = reader.decode().map_err(|e| fault(e.to_string()))?.into_rgb32f();
+        let picture = reader
+            .decode()
+            .map_err(|e| fault(e.to_string()))?
+            .into_rgb32f();
         let (width, height) = (picture.width() as usize, picture.height() as usize);
         if width < 16 || height < 8 {
             return Err(fault(format!("{width} x {height} pixels")));
         }
-        let pixels: Vec<Vec3> = picture.pixels().map(|p| Vec3::from(p.0).clamp(Vec3::ZERO, Vec3::splat(1e5))).collect();
+        let pixels: Vec<Vec3> = picture
+            .pixels()
+            .map(|p| Vec3::from(p.0).clamp(Vec3::ZERO, Vec3::splat(1e5)))
+            .collect();
         let light = light_of(width, height, &pixels);
         Ok(Self {
             width,
@@ -68,14 +74,27 @@ impl Panorama {
             self.pixels[row * self.width + column.min(self.width - 1)]
         };
         let (fx, fy) = (x - x0, y - y0);
-        at(0.0, 0.0).lerp(at(1.0, 0.0), fx).lerp(at(0.0, 1.0).lerp(at(1.0, 1.0), fx), fy)
+        at(0.0, 0.0)
+            .lerp(at(1.0, 0.0), fx)
+            .lerp(at(0.0, 1.0).lerp(at(1.0, 1.0), fx), fy)
     }
 }
 
 fn light_of(width: usize, height: usize, pixels: &[Vec3]) -> Light {
     let brightness = |c: Vec3| c.dot(Vec3::new(0.3, 0.6, 0.1));
-    let cell = |y: usize| (TAU / width as f32) * (PI / height as f32) * ((y as f32 + 0.5) / height as f32 * PI).sin();
-    let mean = (0..height).map(|y| pixels[y * width..(y + 1) * width].iter().map(|&c| brightness(c)).sum::<f32>() * cell(y)).sum::<f32>() / (4.0 * PI);
+    let cell = |y: usize| {
+        (TAU / width as f32) * (PI / height as f32) * ((y as f32 + 0.5) / height as f32 * PI).sin()
+    };
+    let mean = (0..height)
+        .map(|y| {
+            pixels[y * width..(y + 1) * width]
+                .iter()
+                .map(|&c| brightness(c))
+                .sum::<f32>()
+                * cell(y)
+        })
+        .sum::<f32>()
+        / (4.0 * PI);
     // What is brighter than this becomes the sun: harmonics would smear it over half the sky.
     let limit = 10.0 * mean.max(1e-6);
     let (mut sky, mut sun, mut aim) = (Harmonics::default(), Vec3::ZERO, Vec3::ZERO);
@@ -144,10 +163,18 @@ impl Room {
                 Item {
                     centre: Vec2::new(between(rng, -0.1, 1.1), between(rng, -0.1, 1.1)),
                     half: Vec2::new(size * between(rng, 0.3, 1.0), size * between(rng, 0.3, 1.5)),
-                    turn: Vec2::from_angle(if chance(rng, 0.6) { 0.0 } else { between(rng, 0.0, PI) }),
+                    turn: Vec2::from_angle(if chance(rng, 0.6) {
+                        0.0
+                    } else {
+                        between(rng, 0.0, PI)
+                    }),
                     colours: [wall_colour(rng), wall_colour(rng)],
                     round: chance(rng, 0.3),
-                    stripes: if chance(rng, 0.4) { between(rng, 20.0, 120.0) } else { 0.0 },
+                    stripes: if chance(rng, 0.4) {
+                        between(rng, 20.0, 120.0)
+                    } else {
+                        0.0
+                    },
                 }
             })
             .collect();
@@ -162,22 +189,37 @@ impl Room {
     }
 
     fn at(&self, p: Vec2) -> Vec3 {
-        let texture = |p: Vec2, seed: u32| smooth(0.25, 0.75, fractal((p * self.grain).extend(0.0), seed, 3));
+        let texture =
+            |p: Vec2, seed: u32| smooth(0.25, 0.75, fractal((p * self.grain).extend(0.0), seed, 3));
         let wall = self.wall[0].lerp(self.wall[1], 0.6 * p.x + 0.25 * texture(p, self.seed));
         // The floor's texture shrinks towards the horizon.
         let depth = 0.25 / (p.y - self.horizon).max(0.01);
         let ground = Vec2::new((p.x - 0.5) * depth, depth) * 1.5;
         let floor = self.floor[0].lerp(self.floor[1], 0.45 * texture(ground, self.seed ^ 9));
-        let mut colour = wall.lerp(floor, smooth(self.horizon - 0.004, self.horizon + 0.004, p.y));
+        let mut colour = wall.lerp(
+            floor,
+            smooth(self.horizon - 0.004, self.horizon + 0.004, p.y),
+        );
         for item in &self.clutter {
             let q = item.turn.rotate(p - item.centre);
             let e = q.abs() / item.half;
-            let inside = if item.round { 1.0 - e.length() } else { 1.0 - e.max_element() };
+            let inside = if item.round {
+                1.0 - e.length()
+            } else {
+                1.0 - e.max_element()
+            };
             let cover = smooth(-0.01, 0.01, inside);
             if cover > 0.0 {
-                let t = if item.stripes > 0.0 { 0.5 + 0.5 * (q.x * item.stripes * 3.0).sin() } else { 0.5 + 0.5 * q.y / item.half.y };
+                let t = if item.stripes > 0.0 {
+                    0.5 + 0.5 * (q.x * item.stripes * 3.0).sin()
+                } else {
+                    0.5 + 0.5 * q.y / item.half.y
+                };
                 let grain = 0.8 + 0.4 * fractal((p * 40.0).extend(0.0), self.seed ^ 5, 2);
-                colour = colour.lerp(item.colours[0].lerp(item.colours[1], 0.7 * t) * grain, cover);
+                colour = colour.lerp(
+                    item.colours[0].lerp(item.colours[1], 0.7 * t) * grain,
+                    cover,
+                );
             }
         }
         colour
@@ -185,7 +227,14 @@ impl Room {
 }
 
 /// Display-linear colour of a background: `ray` in the world frame, `p` in crop coordinates 0..=1.
-pub fn backdrop(kind: &Backdrop, panoramas: &[Panorama], photos: &[RgbImage], exposure: f32, ray: Vec3, p: Vec2) -> Vec3 {
+pub fn backdrop(
+    kind: &Backdrop,
+    panoramas: &[Panorama],
+    photos: &[RgbImage],
+    exposure: f32,
+    ray: Vec3,
+    p: Vec2,
+) -> Vec3 {
     match kind {
         Backdrop::Panorama(i) => tone(panoramas[*i].radiance(ray) * exposure),
         Backdrop::Room(room) => room.at(p),
@@ -194,9 +243,20 @@ pub fn backdrop(kind: &Backdrop, panoramas: &[Panorama], photos: &[RgbImage], ex
             let x = if *mirrored { 1.0 - p.x } else { p.x };
             let at = *corner + Vec2::new(x, p.y) * *side - 0.5;
             let clip = |v: f32, n: u32| v.clamp(0.0, n as f32 - 1.0) as u32;
-            let pixel = |dx: f32, dy: f32| linear(photo.get_pixel(clip(at.x.floor() + dx, photo.width()), clip(at.y.floor() + dy, photo.height())).0);
+            let pixel = |dx: f32, dy: f32| {
+                linear(
+                    photo
+                        .get_pixel(
+                            clip(at.x.floor() + dx, photo.width()),
+                            clip(at.y.floor() + dy, photo.height()),
+                        )
+                        .0,
+                )
+            };
             let f = at - at.floor();
-            pixel(0.0, 0.0).lerp(pixel(1.0, 0.0), f.x).lerp(pixel(0.0, 1.0).lerp(pixel(1.0, 1.0), f.x), f.y)
+            pixel(0.0, 0.0)
+                .lerp(pixel(1.0, 0.0), f.x)
+                .lerp(pixel(0.0, 1.0).lerp(pixel(1.0, 1.0), f.x), f.y)
         }
     }
 }

@@ -55,7 +55,8 @@ fn a_seed_and_an_index_decide_the_picture() {
 }
 
 fn covered(mask: &GrayImage, at: Vec2) -> bool {
-    let inside = at.x >= 0.0 && at.y >= 0.0 && at.x < mask.width() as f32 && at.y < mask.height() as f32;
+    let inside =
+        at.x >= 0.0 && at.y >= 0.0 && at.x < mask.width() as f32 && at.y < mask.height() as f32;
     inside && mask.get_pixel(at.x as u32, at.y as u32).0[0] > 0
 }
 
@@ -68,23 +69,37 @@ fn truth_and_picture_agree() {
         let t = &made.truth;
         assert_eq!((made.image.dimensions(), t.grid), ((128, 128), 32));
         for k in [11, 12, 23, 24] {
-            assert!(covered(&made.mask, t.keypoints_px[k]), "picture {index}, keypoint {k} at {}", t.keypoints_px[k]);
+            assert!(
+                covered(&made.mask, t.keypoints_px[k]),
+                "picture {index}, keypoint {k} at {}",
+                t.keypoints_px[k]
+            );
         }
         let camera = t.region.camera(&t.intrinsics, t.grid);
         let (mut cells, mut in_mask) = (0, 0);
         for cell in (0..t.grid * t.grid).filter(|&c| t.triangle[c] != Truth::NONE) {
             let centre = Vec2::new((cell % t.grid) as f32 + 0.5, (cell / t.grid) as f32 + 0.5);
             let face = body.faces[t.triangle[cell] as usize];
-            let point: Vec3 = (0..3).map(|i| t.barycentric[cell][i] * t.vertices[face[i] as usize]).sum();
+            let point: Vec3 = (0..3)
+                .map(|i| t.barycentric[cell][i] * t.vertices[face[i] as usize])
+                .sum();
             let error = camera.project(point).distance(centre);
-            assert!(error < REPROJECTION, "picture {index}, cell {cell}: {error}");
+            assert!(
+                error < REPROJECTION,
+                "picture {index}, cell {cell}: {error}"
+            );
             cells += 1;
             in_mask += u32::from(covered(&made.mask, centre * 4.0));
         }
         // Cloth covers the body; only the steepest rim may differ.
-        assert!(cells > 40 && f64::from(in_mask) > 0.97 * f64::from(cells), "picture {index}: {in_mask} of {cells}");
+        assert!(
+            cells > 40 && f64::from(in_mask) > 0.97 * f64::from(cells),
+            "picture {index}: {in_mask} of {cells}"
+        );
         assert!((t.pose.rotations[0].determinant() - 1.0).abs() < 1e-4);
-        assert!(t.pose.betas.iter().all(|b| b.abs() <= 2.5) && t.vertices.iter().all(|v| v.z > 0.5));
+        assert!(
+            t.pose.betas.iter().all(|b| b.abs() <= 2.5) && t.vertices.iter().all(|v| v.z > 0.5)
+        );
     }
 }
 
@@ -92,7 +107,9 @@ fn truth_and_picture_agree() {
 fn a_mirrored_pose_is_the_mirror_image() {
     let body = shipped_body();
     let mut rng = ChaCha8Rng::seed_from_u64(5);
-    let pose: Rotations = std::array::from_fn(|_| 0.4 * Vec3::new(normal(&mut rng), normal(&mut rng), normal(&mut rng)));
+    let pose: Rotations = std::array::from_fn(|_| {
+        0.4 * Vec3::new(normal(&mut rng), normal(&mut rng), normal(&mut rng))
+    });
     assert_eq!(mirrored(&mirrored(&pose)), pose);
     let joints = |r: &Rotations| {
         let pose = Pose {
@@ -134,17 +151,38 @@ fn panoramas_light_from_where_they_are_bright() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("sky.hdr");
     // The sun stands at longitude 90 degrees (world +x), 45 degrees up.
-    let pixels: Vec<Rgb<f32>> = (0..32 * 64).map(|i| if (i % 64, i / 64) == (48, 8) { Rgb([900.0; 3]) } else { Rgb([0.5; 3]) }).collect();
+    let pixels: Vec<Rgb<f32>> = (0..32 * 64)
+        .map(|i| {
+            if (i % 64, i / 64) == (48, 8) {
+                Rgb([900.0; 3])
+            } else {
+                Rgb([0.5; 3])
+            }
+        })
+        .collect();
     let file = std::fs::File::create(&path).unwrap();
-    image::codecs::hdr::HdrEncoder::new(file).encode(&pixels, 64, 32).unwrap();
+    image::codecs::hdr::HdrEncoder::new(file)
+        .encode(&pixels, 64, 32)
+        .unwrap();
     let panorama = Panorama::read(&path).unwrap();
-    assert!(panorama.light.sun.distance(Vec3::new(1.0, 1.0, 0.0).normalize()) < 0.08, "{}", panorama.light.sun);
+    assert!(
+        panorama
+            .light
+            .sun
+            .distance(Vec3::new(1.0, 1.0, 0.0).normalize())
+            < 0.08,
+        "{}",
+        panorama.light.sun
+    );
     assert!(panorama.light.sun_light.x > 0.1);
     assert!(panorama.radiance(panorama.light.sun).x > 100.0);
     assert!((panorama.radiance(Vec3::NEG_Y).x - 0.5).abs() < 0.01);
     std::fs::write(&path, b"#?RADIANCE\n").unwrap();
     let text = Panorama::read(&path).map(|_| ()).unwrap_err().to_string();
-    assert!(text.contains("sky.hdr") && text.lines().count() == 1, "{text}");
+    assert!(
+        text.contains("sky.hdr") && text.lines().count() == 1,
+        "{text}"
+    );
 }
 
 #[test]

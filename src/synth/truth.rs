@@ -50,20 +50,36 @@ impl Truth {
         let (vertices, joints) = posed(body, &scene.pose);
         let joints = &joints;
         let mut keypoints = vec![Vec3::ZERO; body.keypoints.len()];
-        skin(&body.keypoints, &[], &[], joints, &scene.pose.betas, &mut keypoints);
+        skin(
+            &body.keypoints,
+            &[],
+            &[],
+            joints,
+            &scene.pose.betas,
+            &mut keypoints,
+        );
         let camera = scene.region.camera(&scene.intrinsics, grid);
         let mut points = vec![Vec3::ZERO; vertices.len()];
         let window = project(&camera, &vertices, &mut points);
         let mut keys = vec![raster::EMPTY; grid * grid];
         let mut front = vec![false; body.faces.len()];
-        raster::raster(&points, &body.faces, window, grid, grid, &mut keys, &mut front);
+        raster::raster(
+            &points,
+            &body.faces,
+            window,
+            grid,
+            grid,
+            &mut keys,
+            &mut front,
+        );
         let mut triangle = vec![Self::NONE; grid * grid];
         let mut barycentric = vec![[0.0; 3]; grid * grid];
         for (cell, &key) in keys.iter().enumerate() {
             if let Some(t) = raster::triangle(key) {
                 let centre = Vec2::new((cell % grid) as f32 + 0.5, (cell / grid) as f32 + 0.5);
                 triangle[cell] = t as u32;
-                barycentric[cell] = raster::seen::<false>(body.faces[t].map(|v| points[v as usize]), centre).b;
+                barycentric[cell] =
+                    raster::seen::<false>(body.faces[t].map(|v| points[v as usize]), centre).b;
             }
         }
         let crop = scene.region.camera(&scene.intrinsics, size);

@@ -74,7 +74,9 @@ pub fn dress(body: &Body, anatomy: &Anatomy, look: &Look) -> Vec<Part> {
             reach: 0.3 * s,
             back: 0.0,
         };
-        parts.push(shape.build(body, anatomy, Kind::Hem, &|_, nearest| body.vertices.skin[nearest]));
+        parts.push(shape.build(body, anatomy, Kind::Hem, &|_, nearest| {
+            body.vertices.skin[nearest]
+        }));
     }
     if look.hair == Hair::Long {
         let shape = Tube {
@@ -114,7 +116,13 @@ struct Tube {
 const AROUND: u32 = 28;
 
 impl Tube {
-    fn build(&self, body: &Body, anatomy: &Anatomy, kind: Kind, skin: &dyn Fn(Vec3, usize) -> Skin) -> Part {
+    fn build(
+        &self,
+        body: &Body,
+        anatomy: &Anatomy,
+        kind: Kind,
+        skin: &dyn Fn(Vec3, usize) -> Skin,
+    ) -> Part {
         let mut points = SkinnedPoints::default();
         let mut widest = [0.0f32; AROUND as usize];
         for ring in 0..self.rings {
@@ -122,7 +130,11 @@ impl Tube {
             let y = self.top + (self.end - self.top) * t;
             let centre = Vec3::new(0.0, y, self.back);
             for (i, wide) in widest.iter_mut().enumerate() {
-                let turn = if self.gap > 0.0 { i as f32 / (AROUND - 1) as f32 } else { i as f32 / AROUND as f32 };
+                let turn = if self.gap > 0.0 {
+                    i as f32 / (AROUND - 1) as f32
+                } else {
+                    i as f32 / AROUND as f32
+                };
                 let phi = self.gap + turn * (TAU - 2.0 * self.gap);
                 let girth = anatomy.girth(body, y, centre, phi.sin(), phi.cos(), self.reach);
                 *wide = wide.max(girth).min(0.5 * anatomy.scale);
@@ -171,10 +183,16 @@ fn nearest(vertices: &[Vec3], p: Vec3, reach: f32) -> usize {
 /// Hangs from the pelvis and follows both thighs.
 fn skirt_skin(a: &Anatomy, p: Vec3) -> Skin {
     let hip = a.joints[joint::LEFT_HIP];
-    let thigh = 0.92 * smooth(a.waist - 0.06 * a.scale, hip.y - 0.12 * a.scale, p.y).clamp(0.0, 1.0);
+    let thigh =
+        0.92 * smooth(a.waist - 0.06 * a.scale, hip.y - 0.12 * a.scale, p.y).clamp(0.0, 1.0);
     let left = smooth(-0.16 * a.scale, 0.16 * a.scale, p.x);
     Skin {
-        joints: [joint::PELVIS as u8, joint::LEFT_HIP as u8, joint::RIGHT_HIP as u8, 0],
+        joints: [
+            joint::PELVIS as u8,
+            joint::LEFT_HIP as u8,
+            joint::RIGHT_HIP as u8,
+            0,
+        ],
         weights: [1.0 - thigh, thigh * left, thigh * (1.0 - left), 0.0],
     }
 }

@@ -14,9 +14,14 @@ pub const PERSON_COLOURS: [[u8; 3]; 6] = [
     [226, 106, 60],
 ];
 
-static LINEAR: LazyLock<[f32; 256]> = LazyLock::new(|| std::array::from_fn(|i| decode(i as f32 / 255.0)));
+static LINEAR: LazyLock<[f32; 256]> =
+    LazyLock::new(|| std::array::from_fn(|i| decode(i as f32 / 255.0)));
 const STEPS: usize = 4096;
-static ENCODED: LazyLock<Vec<u8>> = LazyLock::new(|| (0..=STEPS).map(|i| (encode(i as f32 / STEPS as f32) * 255.0 + 0.5) as u8).collect());
+static ENCODED: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    (0..=STEPS)
+        .map(|i| (encode(i as f32 / STEPS as f32) * 255.0 + 0.5) as u8)
+        .collect()
+});
 
 fn decode(s: f32) -> f32 {
     if s <= 0.040_45 {
@@ -37,7 +42,11 @@ fn encode(l: f32) -> f32 {
 /// Linear light, 0..=1, of an sRGB colour.
 pub fn linear(rgb: [u8; 3]) -> Vec3 {
     let table = &*LINEAR;
-    Vec3::new(table[rgb[0] as usize], table[rgb[1] as usize], table[rgb[2] as usize])
+    Vec3::new(
+        table[rgb[0] as usize],
+        table[rgb[1] as usize],
+        table[rgb[2] as usize],
+    )
 }
 
 /// sRGB colour of linear light, clipped to 0..=1.
@@ -46,7 +55,11 @@ pub fn srgb(light: Vec3) -> [u8; 3] {
     light.to_array().map(|l| {
         let l = l.clamp(0.0, 1.0);
         // The table is too coarse near black, where the curve is a line.
-        if l < 0.003 { (encode(l) * 255.0 + 0.5) as u8 } else { table[(l * STEPS as f32 + 0.5) as usize] }
+        if l < 0.003 {
+            (encode(l) * 255.0 + 0.5) as u8
+        } else {
+            table[(l * STEPS as f32 + 0.5) as usize]
+        }
     })
 }
 

@@ -38,7 +38,12 @@ pub fn line(image: &mut RgbImage, from: Vec2, to: Vec2, width: f32, colour: [u8;
 }
 
 /// Draws joined points: dark-rimmed bones, then discs. `None` marks a point that is absent.
-pub fn skeleton(image: &mut RgbImage, points: &[Option<Vec2>], bones: &[(u8, u8)], colour: [u8; 3]) {
+pub fn skeleton(
+    image: &mut RgbImage,
+    points: &[Option<Vec2>],
+    bones: &[(u8, u8)],
+    colour: [u8; 3],
+) {
     let unit = (image.width().min(image.height()) as f32 / 480.0).max(0.6);
     let ink = mix([0; 3], colour, 0.2);
     let ends = || {

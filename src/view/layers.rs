@@ -44,8 +44,17 @@ impl Layers {
         self.keys.resize(cells, raster::EMPTY);
         for (index, layer) in layers.iter().enumerate() {
             let window = window(layer.points);
-            self.front.resize(self.front.len().max(layer.faces.len()), false);
-            raster::raster(layer.points, layer.faces, window, width, height, &mut self.keys, &mut self.front);
+            self.front
+                .resize(self.front.len().max(layer.faces.len()), false);
+            raster::raster(
+                layer.points,
+                layer.faces,
+                window,
+                width,
+                height,
+                &mut self.keys,
+                &mut self.front,
+            );
             for (sample, &key) in self.samples.iter_mut().zip(&self.keys) {
                 let Some(triangle) = raster::triangle(key) else {
                     continue;
@@ -65,6 +74,15 @@ impl Layers {
 
 fn window(points: &[Vec3]) -> DepthWindow {
     let valid = points.iter().map(|p| p.z).filter(|&z| z > NEAR_M);
-    let (near, far) = valid.fold((f32::INFINITY, f32::NEG_INFINITY), |(n, f), z| (n.min(z), f.max(z)));
-    if near <= far { DepthWindow { near, far } } else { DepthWindow { near: NEAR_M, far: 1.0 } }
+    let (near, far) = valid.fold((f32::INFINITY, f32::NEG_INFINITY), |(n, f), z| {
+        (n.min(z), f.max(z))
+    });
+    if near <= far {
+        DepthWindow { near, far }
+    } else {
+        DepthWindow {
+            near: NEAR_M,
+            far: 1.0,
+        }
+    }
 }

@@ -22,7 +22,15 @@ pub struct OcclusionView<'a> {
 }
 
 /// From hidden (0) to visible (1): red, orange, sand, teal; ordered in brightness for any colour vision.
-const MAP: [[u8; 3]; 5] = [[196, 38, 32], [238, 116, 42], [240, 204, 120], [92, 198, 178], [16, 150, 150]];
+const MAP: [[u8; 3]; 5] = [
+    [196, 38, 32],
+    [238, 116, 42],
+    [240, 204, 120],
+    [92, 198, 178],
+    [16, 150, 150],
+];
+/// Side of the blocks in which the lens is taken as straight, pixels.
+const BLOCK: u32 = 8;
 const HIDDEN: &str = "hidden";
 const VISIBLE: &str = "visible";
 
@@ -34,10 +42,18 @@ fn colour(visible: f32) -> [u8; 3] {
 }
 
 /// Draws the map over a dimmed photo, with a legend.
-pub fn occlusion_picture(photo: &RgbImage, intrinsics: &Intrinsics, persons: &[OcclusionView<'_>]) -> RgbImage {
+pub fn occlusion_picture(
+    photo: &RgbImage,
+    intrinsics: &Intrinsics,
+    persons: &[OcclusionView<'_>],
+) -> RgbImage {
     let mut out = RgbImage::from_fn(photo.width(), photo.height(), |x, y| {
         let rgb = photo.get_pixel(x, y).0;
-        image::Rgb(mix([22, 24, 28], mix([luma(rgb) as u8; 3], rgb, 0.12), 0.62))
+        image::Rgb(mix(
+            [22, 24, 28],
+            mix([luma(rgb) as u8; 3], rgb, 0.12),
+            0.62,
+        ))
     });
     for person in persons {
         paint(&mut out, photo, intrinsics, person);
@@ -46,37 +62,80 @@ pub fn occlusion_picture(photo: &RgbImage, intrinsics: &Intrinsics, persons: &[O
     out
 }
 
-fn paint(out: &mut RgbImage, photo: &RgbImage, intrinsics: &Intrinsics, person: &OcclusionView<'_>) {
+fn paint(
+    out: &mut RgbImage,
+    photo: &RgbImage,
+    intrinsics: &Intrinsics,
+    person: &OcclusionView<'_>,
+) {
     let n = person.grid;
-    if n == 0 || person.posterior.len() < n * n || person.covered.len() < n * n || person.region.side.is_nan() || person.region.side <= 0.0 {
+    if n == 0
+        || person.posterior.len() < n * n
+        || person.covered.len() < n * n
+        || person.region.side.is_nan()
+        || person.region.side <= 0.0
+    {
         return;
     }
     let size = Vec2::new(photo.width() as f32, photo.height() as f32);
     let half = 0.72 * person.region.side + 0.1 * size.max_element();
     let low = (person.region.center - half).max(Vec2::ZERO);
     let high = (person.region.center + half).min(size);
-    for y in low.y as u32..high.y.max(0.0) as u32 {
-        for x in low.x as u32..high.x.max(0.0) as u32 {
-            let lens = Vec2::new(x as f32 + 0.5, y as f32 + 0.5);
-            let ideal = if intrinsics.is_distorted() { intrinsics.undistort(lens) } else { lens };
-            let Some((visible, cover)) = sample(person, person.region.to_crop(ideal, n as f32)) else {
-                continue;
-            };
-            let edge = ((cover - 0.5) * 5.0 + 0.5).clamp(0.0, 1.0);
-            let light = luma(photo.get_pixel(x, y).0) / 255.0;
-            let shaded = colour(visible).map(|c| (f32::from(c) * (0.62 + 0.55 * light)).min(255.0) as u8);
-            let pixel = out.get_pixel_mut(x, y);
-            pixel.0 = mix(pixel.0, shaded, 0.86 * edge);
-            // A thin dark rim separates the body from its surroundings.
-            let rim = 1.0 - ((cover - 0.46).abs() * 9.0).min(1.0);
-            pixel.0 = mix(pixel.0, [10, 12, 14], 0.5 * rim);
+    let to_cell = |x: u32, y: u32| {
+        let lens = Vec2::new(x as f32 + 0.5, y as f32 + 0.5);
+        let ideal = if intrinsics.is_distorted() {
+            intrinsics.undistort(lens)
+        } else {
+            lens
+        };
+        person.region.to_crop(ideal, n as f32)
+    };
+    let (right, bottom) = (high.x.max(0.0) as u32, high.y.max(0.0) as u32);
+    for top in (low.y as u32..bottom).step_by(BLOCK as usize) {
+        for left in (low.x as u32..right).step_by(BLOCK as usize) {
+            // Undoing the lens is slow and smooth: done at the corners of a block, straight between.
+            let corners = [
+                to_cell(left, top),
+                to_cell(left + BLOCK, top),
+                to_cell(left, top + BLOCK),
+                to_cell(left + BLOCK, top + BLOCK),
+            ];
+            for y in top..(top + BLOCK).min(bottom) {
+                for x in left..(left + BLOCK).min(right) {
+                    let (u, v) = (
+                        (x - left) as f32 / BLOCK as f32,
+                        (y - top) as f32 / BLOCK as f32,
+                    );
+                    let at = corners[0]
+                        .lerp(corners[1], u)
+                        .lerp(corners[2].lerp(corners[3], u), v);
+                    if let Some((visible, cover)) = sample(person, at) {
+                        let light = luma(photo.get_pixel(x, y).0) / 255.0;
+                        let pixel = out.get_pixel_mut(x, y);
+                        pixel.0 = tint(pixel.0, light, visible, cover);
+                    }
+                }
+            }
         }
     }
+}
+
+/// A dimmed pixel under the map; `light` is the photo's brightness in 0..=1.
+fn tint(dim: [u8; 3], light: f32, visible: f32, cover: f32) -> [u8; 3] {
+    let edge = ((cover - 0.5) * 5.0 + 0.5).clamp(0.0, 1.0);
+    let shaded = colour(visible).map(|c| (f32::from(c) * (0.62 + 0.55 * light)).min(255.0) as u8);
+    // A thin dark rim separates the body from its surroundings.
+    let rim = 1.0 - ((cover - 0.46).abs() * 9.0).min(1.0);
+    mix(mix(dim, shaded, 0.86 * edge), [10, 12, 14], 0.5 * rim)
 }
 
 /// Visibility and cover, bilinear between cell centres.
 fn sample(person: &OcclusionView<'_>, at: Vec2) -> Option<(f32, f32)> {
     let corner = at - 0.5;
+    if corner.cmplt(Vec2::splat(-1.0)).any() || corner.cmpge(Vec2::splat(person.grid as f32)).any()
+    {
+        return None;
+    }
     let base = corner.floor();
     let f = corner - base;
     let (mut visible, mut cover) = (0.0, 0.0);
@@ -87,7 +146,8 @@ fn sample(person: &OcclusionView<'_>, at: Vec2) -> Option<(f32, f32)> {
             continue;
         }
         let cell = (y * n + x) as usize;
-        let weight = (if dx == 0 { 1.0 - f.x } else { f.x }) * (if dy == 0 { 1.0 - f.y } else { f.y });
+        let weight =
+            (if dx == 0 { 1.0 - f.x } else { f.x }) * (if dy == 0 { 1.0 - f.y } else { f.y });
         if person.covered[cell] {
             cover += weight;
             visible += weight * person.posterior[cell];
@@ -106,11 +166,24 @@ fn legend(image: &mut RgbImage) {
     }
     let middle = image.height() as f32 - 1.9 * height - pad * 0.3;
     let left = pad;
-    line(image, Vec2::new(left + height, middle), Vec2::new(left + width - height, middle), 2.4 * height, [14, 16, 20], 0.72);
+    line(
+        image,
+        Vec2::new(left + height, middle),
+        Vec2::new(left + width - height, middle),
+        2.4 * height,
+        [14, 16, 20],
+        0.72,
+    );
     let ink = [232, 234, 238];
     let base = middle - 0.5 * height;
     label(image, HIDDEN, Vec2::new(left + pad, base), height, ink);
-    label(image, VISIBLE, Vec2::new(left + 3.0 * pad + words[0] + bar, base), height, ink);
+    label(
+        image,
+        VISIBLE,
+        Vec2::new(left + 3.0 * pad + words[0] + bar, base),
+        height,
+        ink,
+    );
     let start = left + 2.0 * pad + words[0];
     for x in 0..bar as u32 {
         for y in 0..(0.8 * height) as u32 {

@@ -46,16 +46,33 @@ const BAND: u32 = 64;
 const OUTLINE_STEP_M: f32 = 0.06;
 
 /// Draws `meshes` over a copy of the photo, as its lens sees them.
-pub fn overlay(photo: &RgbImage, intrinsics: &Intrinsics, meshes: &[MeshView<'_>], style: OverlayStyle) -> RgbImage {
+pub fn overlay(
+    photo: &RgbImage,
+    intrinsics: &Intrinsics,
+    meshes: &[MeshView<'_>],
+    style: OverlayStyle,
+) -> RgbImage {
     let mut out = photo.clone();
-    let pixels: Vec<Vec<Vec3>> = meshes.iter().map(|m| lens_points(intrinsics, m.vertices)).collect();
+    let pixels: Vec<Vec<Vec3>> = meshes
+        .iter()
+        .map(|m| lens_points(intrinsics, m.vertices))
+        .collect();
     let Some((low, high)) = bounds(&pixels, photo.width(), photo.height()) else {
         return out;
     };
-    let normals: Vec<Vec<Vec3>> = meshes.iter().map(|m| vertex_normals(m.vertices, m.faces)).collect();
+    let normals: Vec<Vec<Vec3>> = meshes
+        .iter()
+        .map(|m| vertex_normals(m.vertices, m.faces))
+        .collect();
     let (width, height) = (high[0] - low[0], high[1] - low[1]);
-    let factor = if u64::from(width) * u64::from(height) <= 1_500_000 { 4u32 } else { 2 };
-    let line = style.outline.unwrap_or((photo.width().min(photo.height()) as f32 / 550.0).clamp(0.7, 4.0));
+    let factor = if u64::from(width) * u64::from(height) <= 1_500_000 {
+        4u32
+    } else {
+        2
+    };
+    let line = style
+        .outline
+        .unwrap_or((photo.width().min(photo.height()) as f32 / 550.0).clamp(0.7, 4.0));
     let reach = (line * factor as f32).ceil() as usize;
     let mut layers = Layers::default();
     let mut points: Vec<Vec<Vec3>> = pixels.clone();
@@ -63,13 +80,23 @@ pub fn overlay(photo: &RgbImage, intrinsics: &Intrinsics, meshes: &[MeshView<'_>
     for top in (low[1]..high[1]).step_by(BAND as usize) {
         let rows = BAND.min(high[1] - top);
         let lines = (rows * factor) as usize + 2 * reach;
-        let shift = Vec2::new(reach as f32 - (low[0] * factor) as f32, reach as f32 - (top * factor) as f32);
+        let shift = Vec2::new(
+            reach as f32 - (low[0] * factor) as f32,
+            reach as f32 - (top * factor) as f32,
+        );
         for (to, from) in points.iter_mut().zip(&pixels) {
             for (q, p) in to.iter_mut().zip(from) {
                 *q = (p.truncate() * factor as f32 + shift * p.z).extend(p.z);
             }
         }
-        let views: Vec<Layer<'_>> = meshes.iter().zip(&points).map(|(m, p)| Layer { points: p, faces: m.faces }).collect();
+        let views: Vec<Layer<'_>> = meshes
+            .iter()
+            .zip(&points)
+            .map(|(m, p)| Layer {
+                points: p,
+                faces: m.faces,
+            })
+            .collect();
         layers.raster(&views, columns, lines);
         let canvas = Canvas {
             meshes,
@@ -82,7 +109,13 @@ pub fn overlay(photo: &RgbImage, intrinsics: &Intrinsics, meshes: &[MeshView<'_>
         for y in 0..rows {
             for x in 0..width {
                 let pixel = out.get_pixel_mut(low[0] + x, top + y);
-                pixel.0 = canvas.pixel(pixel.0, reach + (x * factor) as usize, reach + (y * factor) as usize, factor as usize, style.opacity);
+                pixel.0 = canvas.pixel(
+                    pixel.0,
+                    reach + (x * factor) as usize,
+                    reach + (y * factor) as usize,
+                    factor as usize,
+                    style.opacity,
+                );
             }
         }
     }
@@ -123,8 +156,14 @@ impl Canvas<'_> {
         }
         let face = mesh.faces[sample.triangle as usize].map(|v| v as usize);
         let points = &self.points[sample.layer as usize];
-        let b = raster::seen::<false>(face.map(|v| points[v]), Vec2::new(x as f32 + 0.5, y as f32 + 0.5)).b;
-        let blend = |of: &dyn Fn(usize) -> Vec3| b[0] * of(face[0]) + b[1] * of(face[1]) + b[2] * of(face[2]);
+        let b = raster::seen::<false>(
+            face.map(|v| points[v]),
+            Vec2::new(x as f32 + 0.5, y as f32 + 0.5),
+        )
+        .b;
+        let blend = |of: &dyn Fn(usize) -> Vec3| {
+            b[0] * of(face[0]) + b[1] * of(face[1]) + b[2] * of(face[2])
+        };
         let normals = &self.normals[sample.layer as usize];
         let normal = blend(&|v| normals[v]).normalize_or_zero();
         let eye = -blend(&|v| mesh.vertices[v]).normalize_or_zero();
@@ -142,12 +181,24 @@ impl Canvas<'_> {
         if self.line <= 0.0 {
             return false;
         }
-        const AROUND: [(f32, f32); 8] = [(1.0, 0.0), (0.7, 0.7), (0.0, 1.0), (-0.7, 0.7), (-1.0, 0.0), (-0.7, -0.7), (0.0, -1.0), (0.7, -0.7)];
+        const AROUND: [(f32, f32); 8] = [
+            (1.0, 0.0),
+            (0.7, 0.7),
+            (0.0, 1.0),
+            (-0.7, 0.7),
+            (-1.0, 0.0),
+            (-0.7, -0.7),
+            (0.0, -1.0),
+            (0.7, -0.7),
+        ];
         AROUND.iter().any(|&(dx, dy)| {
             let x = (x as f32 + (dx * self.line).round()) as usize;
             let y = (y as f32 + (dy * self.line).round()) as usize;
             match self.samples.get(y * self.columns + x).copied().flatten() {
-                Some(other) => other.depth > own.depth + OUTLINE_STEP_M || (other.layer != own.layer && other.depth > own.depth),
+                Some(other) => {
+                    other.depth > own.depth + OUTLINE_STEP_M
+                        || (other.layer != own.layer && other.depth > own.depth)
+                }
                 None => true,
             }
         })
@@ -163,8 +214,12 @@ fn shade(albedo: Vec3, normal: Vec3, eye: Vec3) -> Vec3 {
     let wrapped = ((normal.dot(key) + 0.15) / 1.15).max(0.0);
     let facing = normal.dot(eye).clamp(0.0, 1.0);
     let rim = (1.0 - facing).powi(3);
-    let gloss = normal.dot((key + eye).normalize_or_zero()).max(0.0).powi(24);
-    albedo * (ambient + Vec3::new(1.02, 1.0, 0.96) * wrapped) * (0.62 + 0.38 * facing) + Vec3::splat(0.10 * rim + 0.12 * gloss)
+    let gloss = normal
+        .dot((key + eye).normalize_or_zero())
+        .max(0.0)
+        .powi(24);
+    albedo * (ambient + Vec3::new(1.02, 1.0, 0.96) * wrapped) * (0.62 + 0.38 * facing)
+        + Vec3::splat(0.10 * rim + 0.12 * gloss)
 }
 
 /// Homogeneous photo pixels through the real lens; z = 0 where the lens model does not reach.
@@ -192,7 +247,10 @@ fn bounds(points: &[Vec<Vec3>], width: u32, height: u32) -> Option<([u32; 2], [u
         (low, high) = (low.min(q), high.max(q));
     }
     let low = [(low.x - 2.0).max(0.0) as u32, (low.y - 2.0).max(0.0) as u32];
-    let high = [(high.x + 3.0).clamp(0.0, width as f32) as u32, (high.y + 3.0).clamp(0.0, height as f32) as u32];
+    let high = [
+        (high.x + 3.0).clamp(0.0, width as f32) as u32,
+        (high.y + 3.0).clamp(0.0, height as f32) as u32,
+    ];
     (low[0] < high[0] && low[1] < high[1]).then_some((low, high))
 }
 
@@ -219,8 +277,18 @@ mod tests {
         let (rings, parts) = (12u32, 24u32);
         for r in 0..=rings {
             for s in 0..parts {
-                let (theta, phi) = (std::f32::consts::PI * r as f32 / rings as f32, std::f32::consts::TAU * s as f32 / parts as f32);
-                vertices.push(at + radius * Vec3::new(theta.sin() * phi.cos(), theta.cos(), theta.sin() * phi.sin()));
+                let (theta, phi) = (
+                    std::f32::consts::PI * r as f32 / rings as f32,
+                    std::f32::consts::TAU * s as f32 / parts as f32,
+                );
+                vertices.push(
+                    at + radius
+                        * Vec3::new(
+                            theta.sin() * phi.cos(),
+                            theta.cos(),
+                            theta.sin() * phi.sin(),
+                        ),
+                );
             }
         }
         for r in 0..rings {
@@ -251,8 +319,11 @@ mod tests {
         let out = overlay(&photo, &k, &[mesh], OverlayStyle::default());
         let at = k.distort(k.project(centre));
         assert!(out.get_pixel(at.x as u32, at.y as u32).0[0] > 150);
-        let changed: Vec<Vec2> =
-            out.enumerate_pixels().filter(|(_, _, p)| p.0 != [90, 100, 110]).map(|(x, y, _)| Vec2::new(x as f32 + 0.5, y as f32 + 0.5)).collect();
+        let changed: Vec<Vec2> = out
+            .enumerate_pixels()
+            .filter(|(_, _, p)| p.0 != [90, 100, 110])
+            .map(|(x, y, _)| Vec2::new(x as f32 + 0.5, y as f32 + 0.5))
+            .collect();
         let mean = changed.iter().sum::<Vec2>() / changed.len() as f32;
         assert!((mean - at).length() < 2.0, "{mean} {at}");
         assert!(overlay(&photo, &k, &[], OverlayStyle::default()) == photo);
@@ -261,7 +332,9 @@ mod tests {
             vertex_colour: Some(&green),
             ..mesh
         };
-        let pixel = overlay(&photo, &k, &[painted], OverlayStyle::default()).get_pixel(at.x as u32, at.y as u32).0;
+        let pixel = overlay(&photo, &k, &[painted], OverlayStyle::default())
+            .get_pixel(at.x as u32, at.y as u32)
+            .0;
         assert!(pixel[1] > 2 * pixel[0].max(pixel[2]), "{pixel:?}");
     }
 
@@ -269,7 +342,11 @@ mod tests {
     fn bodies_out_of_view_change_nothing() {
         let photo = RgbImage::from_pixel(64, 48, image::Rgb([9; 3]));
         let k = Intrinsics::from_fov(60.0, 64, 48);
-        for at in [Vec3::new(0.0, 0.0, -3.0), Vec3::new(90.0, 0.0, 3.0), Vec3::splat(f32::NAN)] {
+        for at in [
+            Vec3::new(0.0, 0.0, -3.0),
+            Vec3::new(90.0, 0.0, 3.0),
+            Vec3::splat(f32::NAN),
+        ] {
             let (vertices, faces) = ball(at, 0.3);
             let mesh = MeshView {
                 vertices: &vertices,

@@ -11,7 +11,11 @@ pub fn contact_sheet(images: &[RgbImage], columns: usize) -> RgbImage {
     let rows = (images.len() as u32).div_ceil(columns);
     let width = images.iter().map(RgbImage::width).max().unwrap_or(0);
     let height = images.iter().map(RgbImage::height).max().unwrap_or(0);
-    let mut sheet = RgbImage::from_pixel(columns * (width + GAP) + GAP, rows * (height + GAP) + GAP, image::Rgb(GROUND));
+    let mut sheet = RgbImage::from_pixel(
+        columns * (width + GAP) + GAP,
+        rows * (height + GAP) + GAP,
+        image::Rgb(GROUND),
+    );
     for (i, picture) in images.iter().enumerate() {
         let (column, row) = (i as u32 % columns, i as u32 / columns);
         let x = GAP + column * (width + GAP) + (width - picture.width()) / 2;

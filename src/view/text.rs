@@ -59,7 +59,12 @@ fn strokes(glyph: char) -> &'static str {
 
 fn points(stroke: &str) -> Vec<Vec2> {
     let digit = |b: u8| (b as char).to_digit(16).unwrap_or(0) as f32;
-    stroke.split(' ').map(|p| p.as_bytes()).filter(|p| p.len() == 2).map(|p| Vec2::new(digit(p[0]), digit(p[1]))).collect()
+    stroke
+        .split(' ')
+        .map(|p| p.as_bytes())
+        .filter(|p| p.len() == 2)
+        .map(|p| Vec2::new(digit(p[0]), digit(p[1])))
+        .collect()
 }
 
 /// Chaikin's corner cutting; ends stay.
@@ -75,12 +80,19 @@ fn rounded(points: &[Vec2]) -> Vec<Vec2> {
     for pair in points.windows(2) {
         out.extend([pair[0].lerp(pair[1], 0.25), pair[0].lerp(pair[1], 0.75)]);
     }
-    out.push(if closed { out[0] } else { points[points.len() - 1] });
+    out.push(if closed {
+        out[0]
+    } else {
+        points[points.len() - 1]
+    });
     out
 }
 
 fn advance(glyph: char) -> f32 {
-    let columns = strokes(glyph).split([' ', ',']).filter_map(|p| p.chars().next()?.to_digit(16)).max();
+    let columns = strokes(glyph)
+        .split([' ', ','])
+        .filter_map(|p| p.chars().next()?.to_digit(16))
+        .max();
     GAP + columns.map_or(BLANK, |c| c as f32)
 }
 
@@ -97,7 +109,14 @@ pub fn label(image: &mut RgbImage, text: &str, at: Vec2, height: f32, colour: [u
         for stroke in strokes(glyph).split(',').filter(|s| !s.is_empty()) {
             let path = rounded(&rounded(&points(stroke)));
             for pair in path.windows(2) {
-                line(image, pen + pair[0] * unit, pen + pair[1] * unit, 1.15 * unit, colour, 1.0);
+                line(
+                    image,
+                    pen + pair[0] * unit,
+                    pen + pair[1] * unit,
+                    1.15 * unit,
+                    colour,
+                    1.0,
+                );
             }
         }
         pen.x += advance(glyph) * unit;
@@ -112,9 +131,18 @@ mod tests {
     fn every_letter_leaves_ink_within_its_width() {
         for glyph in "abcdefghijklmnopqrstuvwxyz0123456789.-".chars() {
             let mut image = RgbImage::new(40, 40);
-            label(&mut image, &glyph.to_string(), Vec2::new(5.0, 5.0), 16.0, [255; 3]);
+            label(
+                &mut image,
+                &glyph.to_string(),
+                Vec2::new(5.0, 5.0),
+                16.0,
+                [255; 3],
+            );
             let right = 5.0 + label_width(&glyph.to_string(), 16.0) + 3.0;
-            let ink: Vec<_> = image.enumerate_pixels().filter(|(_, _, p)| p.0[0] > 0).collect();
+            let ink: Vec<_> = image
+                .enumerate_pixels()
+                .filter(|(_, _, p)| p.0[0] > 0)
+                .collect();
             assert!(!ink.is_empty(), "{glyph}");
             assert!(ink.iter().all(|(x, _, _)| (*x as f32) < right), "{glyph}");
         }

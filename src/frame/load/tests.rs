@@ -9,7 +9,9 @@ fn encode(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
 }
 
 fn gradient(width: u32, height: u32) -> RgbImage {
-    RgbImage::from_fn(width, height, |x, y| Rgb([(x * 7) as u8, (y * 5) as u8, (x ^ y) as u8]))
+    RgbImage::from_fn(width, height, |x, y| {
+        Rgb([(x * 7) as u8, (y * 5) as u8, (x ^ y) as u8])
+    })
 }
 
 fn decode(bytes: &[u8]) -> Result<RgbImage, FrameError> {
@@ -18,7 +20,10 @@ fn decode(bytes: &[u8]) -> Result<RgbImage, FrameError> {
 
 fn message(bytes: &[u8]) -> String {
     let text = decode(bytes).unwrap_err().to_string();
-    assert!(text.starts_with("photo: ") && text.contains("expected") && text.contains("; "), "{text}");
+    assert!(
+        text.starts_with("photo: ") && text.contains("expected") && text.contains("; "),
+        "{text}"
+    );
     assert_eq!(text.lines().count(), 1, "{text}");
     text
 }
@@ -28,8 +33,10 @@ fn every_pixel_type_becomes_rgb() {
     let grey = GrayImage::from_pixel(20, 30, Luma([77]));
     let veil = GrayAlphaImage::from_pixel(20, 30, LumaA([200, 0]));
     let glass = RgbaImage::from_pixel(20, 30, Rgba([255, 0, 0, 128]));
-    let deep: ImageBuffer<Rgb<u16>, Vec<u16>> = ImageBuffer::from_pixel(20, 30, Rgb([65_535, 32_896, 0]));
-    let deep_grey: ImageBuffer<Luma<u16>, Vec<u16>> = ImageBuffer::from_pixel(20, 30, Luma([257 * 9]));
+    let deep: ImageBuffer<Rgb<u16>, Vec<u16>> =
+        ImageBuffer::from_pixel(20, 30, Rgb([65_535, 32_896, 0]));
+    let deep_grey: ImageBuffer<Luma<u16>, Vec<u16>> =
+        ImageBuffer::from_pixel(20, 30, Luma([257 * 9]));
     let cases: [(DynamicImage, [u8; 3]); 5] = [
         (grey.into(), [77; 3]),
         (veil.into(), [128; 3]),
@@ -57,7 +64,10 @@ fn a_cmyk_jpeg_has_its_colours() {
     let rgb = decode(include_bytes!("cmyk.jpg")).unwrap();
     let near = |x: u32, expected: [u8; 3]| {
         let found = rgb.get_pixel(x, 8).0;
-        assert!(found.iter().zip(expected).all(|(&a, b)| a.abs_diff(b) < 12), "{found:?} {expected:?}");
+        assert!(
+            found.iter().zip(expected).all(|(&a, b)| a.abs_diff(b) < 12),
+            "{found:?} {expected:?}"
+        );
     };
     near(4, [200, 30, 30]);
     near(28, [20, 40, 190]);
@@ -80,13 +90,23 @@ fn orientation_is_applied() {
 
 #[test]
 fn truncation_is_an_error_at_every_length() {
-    for format in [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Tiff, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Pnm] {
+    for format in [
+        ImageFormat::Jpeg,
+        ImageFormat::Png,
+        ImageFormat::Tiff,
+        ImageFormat::Bmp,
+        ImageFormat::WebP,
+        ImageFormat::Pnm,
+    ] {
         let whole = encode(gradient(40, 40), format);
         assert!(decode(&whole).is_ok(), "{format:?}");
         // The last 16 bytes of a PNG are its checksum and end chunk.
         for cut in (1..whole.len() - 16).step_by(7) {
             let text = message(&whole[..cut]);
-            assert!(cut < 60 || format != ImageFormat::Jpeg || text.contains("stops after"), "{format:?} {cut}: {text}");
+            assert!(
+                cut < 60 || format != ImageFormat::Jpeg || text.contains("stops after"),
+                "{format:?} {cut}: {text}"
+            );
         }
     }
 }
@@ -116,7 +136,9 @@ fn paths_that_are_no_files() {
     let folder = tempfile::tempdir().unwrap();
     let text = load_image(folder.path()).unwrap_err().to_string();
     assert!(text.contains("is a folder"), "{text}");
-    let text = load_image(&folder.path().join("none.jpg")).unwrap_err().to_string();
+    let text = load_image(&folder.path().join("none.jpg"))
+        .unwrap_err()
+        .to_string();
     assert!(text.contains("no such file"), "{text}");
     let file = folder.path().join("a.png");
     fs::write(&file, encode(gradient(30, 20), ImageFormat::Png)).unwrap();

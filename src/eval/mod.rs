@@ -1,0 +1,9 @@
+//! Evaluation: metrics, and the runs behind the figures in `docs/evaluation.md`.
+
+mod manifest;
+mod metrics;
+mod real;
+
+pub use manifest::{Frame, ManifestError, read_manifest};
+pub use metrics::{LIMBS, mpjpe, pa_mpjpe, procrustes};
+pub use real::{RealArgs, run as run_real};

@@ -1,0 +1,194 @@
+//! The bounded fit: solvers, schedule, hypotheses, best iterate.
+
+mod adam;
+mod gauss_newton;
+mod hypotheses;
+
+pub use hypotheses::{mirror_pairs, mirrored};
+
+use crate::body::{Body, Pose};
+use crate::cpu::{Want, Workspace};
+use crate::energy::{EnergyModel, Observation, Terms};
+use crate::limits::MAX_PARAMS;
+use crate::pack::FitSettings;
+use crate::texture::Texture;
+
+/// How the energy is descended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Solver {
+    /// The paper's: Adam on the gradient.
+    Adam,
+    /// Levenberg–Marquardt on frozen responsibilities: few steps.
+    #[default]
+    GaussNewton,
+}
+
+/// Everything an evaluation reads.
+#[derive(Clone, Copy)]
+pub struct Problem<'a> {
+    /// Body model.
+    pub body: &'a Body,
+    /// Neural mesh; without it the likelihood must have no weight.
+    pub texture: Option<&'a Texture>,
+    /// The energy.
+    pub model: &'a EnergyModel,
+    /// What was seen.
+    pub observation: &'a Observation,
+}
+
+/// Which parameters move in which steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Schedule {
+    /// Solver.
+    pub solver: Solver,
+    /// Hard cap on gradient steps.
+    pub steps: u32,
+    /// Of these, steps that move only global orientation and translation.
+    pub global_steps: u32,
+    /// Whether betas move.
+    pub shape: bool,
+    /// Stop when a step gains less than this fraction of the energy; 0 runs all steps.
+    pub tolerance: f64,
+}
+
+impl Schedule {
+    /// The usual split: a third of Adam's steps (40 of 120, as published), an eighth of Gauss–Newton's.
+    pub fn new(solver: Solver, steps: u32) -> Self {
+        Self {
+            solver,
+            steps,
+            global_steps: match solver {
+                Solver::Adam => steps / 3,
+                Solver::GaussNewton => steps / 8,
+            },
+            shape: true,
+            tolerance: match solver {
+                Solver::Adam => 0.0,
+                Solver::GaussNewton => 1e-4,
+            },
+        }
+    }
+}
+
+/// What a fit ends with.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Best pose met.
+    pub pose: Pose,
+    /// Energy at the start.
+    pub before: Terms,
+    /// Energy at the best pose.
+    pub after: Terms,
+    /// Gradient steps spent.
+    pub steps: u32,
+}
+
+/// Parameters that may move.
+type Active = [bool; MAX_PARAMS];
+
+/// A fitter owns all its memory; `fit` allocates nothing.
+pub struct Fitter {
+    /// The stages' buffers; after a fit they hold the best pose's evaluation.
+    pub workspace: Workspace,
+    settings: FitSettings,
+    mirror: Option<Vec<usize>>,
+    adam: adam::State,
+    normal: Box<gauss_newton::System>,
+}
+
+impl Fitter {
+    /// Allocates for a body and a grid.
+    pub fn new(body: &Body, grid: usize, settings: FitSettings) -> Self {
+        Self {
+            workspace: Workspace::new(body, grid),
+            settings,
+            mirror: mirror_pairs(body),
+            adam: adam::State::default(),
+            normal: Box::default(),
+        }
+    }
+
+    /// Energy at a pose.
+    pub fn energy(&mut self, problem: &Problem<'_>, pose: &Pose) -> Terms {
+        evaluate(&mut self.workspace, problem, pose, Want::Energy)
+    }
+
+    /// Descends from `start`. The result is never worse than the start.
+    /// `trace`, when given, receives the energy after every step.
+    pub fn fit(&mut self, problem: &Problem<'_>, start: &Pose, schedule: &Schedule, trace: &mut dyn FnMut(f64)) -> Outcome {
+        let before = evaluate(&mut self.workspace, problem, start, Want::Energy);
+        let mut outcome = Outcome {
+            pose: start.clone(),
+            before,
+            after: before,
+            steps: 0,
+        };
+        let global = schedule.global_steps.min(schedule.steps);
+        for (steps, all) in [(global, false), (schedule.steps - global, true)] {
+            if steps == 0 {
+                continue;
+            }
+            let active = active(problem.body, all, schedule.shape);
+            match schedule.solver {
+                Solver::Adam => adam::descend(&mut self.workspace, &mut self.adam, &self.settings.adam, problem, &active, steps, &mut outcome, trace),
+                Solver::GaussNewton => gauss_newton::descend(
+                    &mut self.workspace,
+                    &mut self.normal,
+                    &self.settings.gauss_newton,
+                    problem,
+                    &active,
+                    steps,
+                    schedule.tolerance,
+                    &mut outcome,
+                    trace,
+                ),
+            }
+        }
+        outcome.after = evaluate(&mut self.workspace, problem, &outcome.pose, Want::Energy);
+        outcome
+    }
+
+    /// Scores the start and its mirror hypothesis, then descends from the better.
+    /// The mirror costs one evaluation and, if it is within reach, a share of the steps.
+    pub fn fit_best(&mut self, problem: &Problem<'_>, start: &Pose, schedule: &Schedule) -> Outcome {
+        let Some(other) = self.mirror.as_ref().map(|pairs| mirrored(pairs, start)) else {
+            return self.fit(problem, start, schedule, &mut |_| ());
+        };
+        let trial = Schedule {
+            steps: schedule.steps.div_ceil(4),
+            global_steps: 0,
+            ..*schedule
+        };
+        let first = self.fit(problem, start, &trial, &mut |_| ());
+        let second = self.fit(problem, &other, &trial, &mut |_| ());
+        let best = if second.after.total() < first.after.total() { &second } else { &first };
+        let spent = first.steps + second.steps;
+        let rest = Schedule {
+            steps: schedule.steps.saturating_sub(spent),
+            global_steps: 0,
+            ..*schedule
+        };
+        let mut outcome = self.fit(problem, &best.pose, &rest, &mut |_| ());
+        outcome.before = first.before;
+        outcome.steps += spent;
+        outcome
+    }
+}
+
+fn evaluate(workspace: &mut Workspace, problem: &Problem<'_>, pose: &Pose, want: Want) -> Terms {
+    workspace.evaluate(problem.body, problem.texture, problem.model, problem.observation, pose, want)
+}
+
+fn active(body: &Body, all: bool, shape: bool) -> Active {
+    let layout = body.layout();
+    let mut active = [false; MAX_PARAMS];
+    active[..layout.len()].fill(true);
+    if !all {
+        active[3..layout.translation()].fill(false);
+    }
+    if !(all && shape) {
+        active[layout.betas()..].fill(false);
+    }
+    active
+}

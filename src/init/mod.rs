@@ -1,0 +1,7 @@
+//! The pose a fit starts from: landmarks, an earlier result, or any regressor as ONNX.
+
+mod landmarks;
+mod regressor;
+
+pub use landmarks::{Initializer, set_targets};
+pub use regressor::{Regressor, RegressorError};
