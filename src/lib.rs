@@ -4,7 +4,9 @@
 //! shows the map; each module's head says what goes in and out.
 
 pub mod body;
+pub mod cli;
 pub mod cpu;
+pub mod emit;
 pub mod energy;
 pub mod eval;
 pub mod frame;

@@ -5,9 +5,9 @@ use std::time::Instant;
 use glam::{Vec2, Vec3};
 use image::RgbImage;
 
-use crate::backbone::{BackboneError, LocateOptions, Locator, Observations};
+use crate::backbone::{BackboneError, LocateOptions, Locator, Observations, Opinion};
 use crate::body::Pose;
-use crate::energy::{EnergyModel, Observation, Terms};
+use crate::energy::{EnergyModel, Observation, Terms, Weights};
 use crate::fit::{Fitter, Problem, Schedule};
 use crate::frame::{Intrinsics, Region};
 use crate::init::{Initializer, set_targets};
@@ -15,6 +15,9 @@ use crate::limits::MAX_PERSONS;
 use crate::pack::Pack;
 use crate::readout::{JointState, joint_states};
 use crate::texture::EnergyKind;
+
+/// Energy that the share of looks behind an opinion is worth: −w ln(share).
+const VOTE_WEIGHT: f64 = 0.7;
 
 /// How people are estimated.
 #[derive(Clone, Debug)]
@@ -146,14 +149,24 @@ impl Estimator {
             most: self.options.max_persons.min(MAX_PERSONS),
             ..LocateOptions::default()
         };
-        let people = self.locator.locate(image, intrinsics, &locate)?;
+        let count = self.locator.locate(image, intrinsics, &locate)?.len();
         let located = millis(clock);
-        let mut out = Vec::with_capacity(people.len());
-        for person in people {
+        let mut out = Vec::with_capacity(count);
+        for index in 0..count {
             let clock = Instant::now();
+            let Some((opinion, mut pose)) = self.choose(index, intrinsics) else {
+                continue;
+            };
+            if let Some(region) = opinion.seen_in
+                && region != self.locator.people()[index].region
+            {
+                self.locator.look_from(index, image, intrinsics, &region)?;
+            }
+            let person = &self.locator.people()[index];
             let (region, seen) = (person.region, &person.observations);
             observe(&self.pack, &self.model, &region, seen, intrinsics, &mut self.observation);
-            let mut pose = self.initializer.pose(&self.pack.body, &mut self.fitter, &self.observation);
+            set_targets(&opinion, &region, intrinsics, &mut self.observation);
+            self.fitter.workspace.forward(&self.pack.body, &self.observation, &pose);
             if let Start::Given(given) = &mut start {
                 let box_px = bounds(&self.fitter.workspace.vertices, intrinsics);
                 pose = given(box_px, &pose);
@@ -191,8 +204,8 @@ impl Estimator {
                 joints,
                 keypoints: workspace.keypoints.clone(),
                 start_keypoints,
-                world: seen.world.to_vec(),
-                keypoint_confidence: seen.landmarks.iter().map(|l| l.visibility * l.presence).collect(),
+                world: opinion.world.to_vec(),
+                keypoint_confidence: opinion.confidence.to_vec(),
                 vertices: workspace.vertices.clone(),
                 posterior: workspace.posterior.clone(),
                 covered: workspace.keys.iter().map(|&k| crate::cpu::raster::triangle(k).is_some()).collect(),
@@ -206,7 +219,44 @@ impl Estimator {
     }
 }
 
-/// Fills an observation from what the backbone saw; allocates nothing.
+impl Estimator {
+    /// Settles between contrary opinions about a person's left and right: by how well a body can
+    /// take the pose (priors, limits, landmarks), and by votes. Features are left out: they come
+    /// from the look that may be mistaken.
+    fn choose(&mut self, index: usize, intrinsics: &Intrinsics) -> Option<(Opinion, Pose)> {
+        let person = &self.locator.people()[index];
+        let body = &self.pack.body;
+        let total: u32 = person.opinions.held.iter().map(|o| o.votes).sum();
+        let weights = self.model.settings.weights;
+        self.observation.camera = person.region.camera(intrinsics, self.observation.grid);
+        let mut best: Option<(f64, Opinion, Pose)> = None;
+        for opinion in person.opinions.held.iter().filter(|o| o.votes > 0) {
+            set_targets(opinion, &person.region, intrinsics, &mut self.observation);
+            let start = self.initializer.pose(body, &mut self.fitter, &self.observation);
+            self.model.settings.weights = Weights {
+                likelihood: 0.0,
+                mask: 0.0,
+                ..weights
+            };
+            let problem = Problem {
+                body,
+                texture: None,
+                model: &self.model,
+                observation: &self.observation,
+            };
+            let energy = self.fitter.energy(&problem, &start).total();
+            self.model.settings.weights = weights;
+            let energy = energy - VOTE_WEIGHT * (f64::from(opinion.votes) / f64::from(total)).ln();
+            log::debug!("{} of {total} votes, energy {energy:.3}", opinion.votes);
+            if best.as_ref().is_none_or(|b| energy < b.0) {
+                best = Some((energy, *opinion, start));
+            }
+        }
+        best.map(|(_, opinion, pose)| (opinion, pose))
+    }
+}
+
+/// Fills camera, features and mask of an observation from what the backbone saw; allocates nothing.
 pub fn observe(pack: &Pack, model: &EnergyModel, region: &Region, seen: &Observations, intrinsics: &Intrinsics, out: &mut Observation) {
     out.camera = region.camera(intrinsics, out.grid);
     out.features.copy_from_slice(&seen.features);
@@ -214,7 +264,6 @@ pub fn observe(pack: &Pack, model: &EnergyModel, region: &Region, seen: &Observa
         out.set_background(texture, model.kind);
     }
     out.set_mask(&seen.mask, model.settings.mask_visible_prior);
-    set_targets(seen, region, intrinsics, model.stride, &mut out.keypoints);
 }
 
 fn millis(since: Instant) -> f64 {

@@ -60,9 +60,26 @@ impl Backbone {
         region: &Region,
         out: &mut Observations,
     ) -> Result<(), BackboneError> {
+        self.look(image, intrinsics, region, false, out)
+    }
+
+    /// Observes a region, or what a mirror would show of it: then landmarks, mask and features are
+    /// the mirror image's.
+    pub(super) fn look(
+        &mut self,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+        region: &Region,
+        mirrored: bool,
+        out: &mut Observations,
+    ) -> Result<(), BackboneError> {
         let side = self.settings.input;
-        self.network
-            .fill(|input| sample(image, intrinsics, region, side, input))?;
+        self.network.fill(|input| {
+            sample(image, intrinsics, region, side, input);
+            if mirrored {
+                input.chunks_exact_mut(side).for_each(<[f32]>::reverse);
+            }
+        })?;
         let outputs = self.network.run()?;
         out.read_landmarks(outputs.get(0)?);
         out.score = outputs.get(1)?[0];

@@ -6,7 +6,7 @@ use image::RgbImage;
 use super::detector::MAX_CANDIDATES;
 use super::region::{differs, next_region};
 use super::{
-    Backbone, BackboneError, Detector, Observations, region_from_box, region_from_detection,
+    Backbone, BackboneError, Detector, Observations, Opinions, region_from_box, region_from_detection,
 };
 use crate::frame::{Intrinsics, Region};
 use crate::limits::MAX_PERSONS;
@@ -37,6 +37,8 @@ pub struct LocateOptions {
     pub box_px: Option<[f32; 4]>,
     /// Most people, at most [`MAX_PERSONS`].
     pub most: usize,
+    /// Look at each person again, turned and in a mirror: five more runs of the backbone.
+    pub looks: bool,
 }
 
 impl Default for LocateOptions {
@@ -46,6 +48,7 @@ impl Default for LocateOptions {
             tiles: true,
             box_px: None,
             most: MAX_PERSONS,
+            looks: true,
         }
     }
 }
@@ -57,6 +60,8 @@ pub struct Person {
     pub region: Region,
     /// What it saw.
     pub observations: Observations,
+    /// What this and further looks say about the landmarks.
+    pub opinions: Opinions,
 }
 
 /// Detector and backbone with the memory for all people of one photo.
@@ -92,6 +97,7 @@ impl Locator {
         let person = Person {
             region: nowhere,
             observations: second.clone(),
+            opinions: Opinions::default(),
         };
         Self {
             detector,
@@ -144,9 +150,37 @@ impl Locator {
                 count += 1;
             }
         }
+        for person in &mut self.people[..count] {
+            person.opinions = Opinions::first(&person.observations, &person.region, self.backbone.side());
+            if options.looks {
+                person.opinions.look_again(&mut self.backbone, image, intrinsics, &person.region, &mut self.second)?;
+            }
+        }
         let people = &mut self.people[..count];
         people.sort_unstable_by(|a, b| b.observations.score.total_cmp(&a.observations.score));
         Ok(people)
+    }
+
+    /// The people of the last photo.
+    pub fn people(&self) -> &[Person] {
+        &self.people
+    }
+
+    /// Looks at person `index` of the last photo again in another region, for its features and mask.
+    ///
+    /// # Errors
+    /// When the network fails.
+    pub fn look_from(
+        &mut self,
+        index: usize,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+        region: &Region,
+    ) -> Result<(), BackboneError> {
+        let person = &mut self.people[index];
+        person.region = *region;
+        self.backbone
+            .observe(image, intrinsics, region, &mut person.observations)
     }
 
     /// Looks at a region, and once more at the better one it suggests. False where it shows nobody.

@@ -6,7 +6,7 @@
 use glam::{Mat3, Quat, Vec3};
 use nalgebra::{Matrix3, Vector3};
 
-use crate::backbone::Observations;
+use crate::backbone::Opinion;
 use crate::body::{Body, Pose};
 use crate::energy::{EnergyModel, KeypointTarget, Observation, Weights};
 use crate::fit::{Fitter, Problem, Schedule, Solver};
@@ -35,22 +35,22 @@ const LIMBS: [(usize, usize, usize); 12] = [
 const STEPS_3D: u32 = 10;
 const STEPS_2D: u32 = 10;
 
-/// Fills the keypoint targets of an observation from what the network saw in `region`.
+/// Fills the keypoint targets of an observation from an opinion about the person in `region`.
 /// The network's 3D points are relative to the ray through the region; they are turned into the camera's frame.
-pub fn set_targets(seen: &Observations, region: &Region, intrinsics: &Intrinsics, stride: f32, out: &mut [KeypointTarget]) {
+pub fn set_targets(opinion: &Opinion, region: &Region, intrinsics: &Intrinsics, out: &mut Observation) {
     let ray = Vec3::new(
         (region.center.x - intrinsics.cx) / intrinsics.fx,
         (region.center.y - intrinsics.cy) / intrinsics.fy,
         1.0,
     );
     let turn = Quat::from_rotation_arc(Vec3::Z, ray.normalize());
-    for ((target, landmark), world) in out.iter_mut().zip(&seen.landmarks).zip(&seen.world) {
-        let confidence = landmark.visibility * landmark.presence;
+    let grid = out.grid as f32;
+    for (i, target) in out.keypoints.iter_mut().enumerate().take(opinion.points.len()) {
         *target = KeypointTarget {
-            position: landmark.point / stride,
-            confidence,
-            offset: turn * *world,
-            offset_confidence: confidence,
+            position: region.to_crop(opinion.points[i], grid),
+            confidence: opinion.confidence[i],
+            offset: turn * opinion.world[i],
+            offset_confidence: opinion.confidence[i],
         };
     }
 }

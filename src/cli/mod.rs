@@ -1,0 +1,114 @@
+//! The command line: what the user typed becomes validated plans, one file per subcommand.
+//!
+//! Exit codes: 0 done, 1 something failed (one line `error: …` each), 2 the line itself is wrong.
+
+mod camera;
+mod console;
+mod decode;
+mod fit;
+mod outputs;
+mod pack;
+mod report;
+mod start;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use console::Console;
+
+const EXAMPLES: &str = "\
+Examples:
+  neuralsmpl fit photo.jpg --out results         fit everybody in a photo
+  neuralsmpl fit photo.jpg --box 86,329,739,896  only the person in this box
+  neuralsmpl decode results/photo.pose.bin       print packets as JSON lines
+  neuralsmpl pack check models/person            check a model pack";
+
+/// Fits a generative body model to the people in pictures, right under occlusion.
+#[derive(Parser)]
+#[command(name = "neuralsmpl", version, after_help = EXAMPLES, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Print errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say what is being done; twice for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Fit the people in photographs
+    Fit(fit::FitArgs),
+    /// Print packets as JSON lines
+    Decode(decode::DecodeArgs),
+    /// Make pictures of synthetic people with their truth
+    Synth(crate::synth::SynthArgs),
+    /// Check or seal a model pack
+    #[command(subcommand)]
+    Pack(pack::PackCommand),
+}
+
+/// How a command that could run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// All is done.
+    Done,
+    /// Something failed, and its error has been printed.
+    Failed,
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    start_log(cli.quiet, cli.verbose);
+    let console = Console::new(cli.quiet);
+    let end = match &cli.command {
+        Command::Fit(args) => fit::run(args, &console),
+        Command::Decode(args) => decode::run(args, &console),
+        Command::Synth(args) => crate::synth::run(args).map(|()| End::Done).map_err(Into::into),
+        Command::Pack(command) => pack::run(command, &console),
+    };
+    match end {
+        Ok(End::Done) => ExitCode::SUCCESS,
+        Ok(End::Failed) => ExitCode::from(1),
+        Err(error) => {
+            console.error(&error);
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Help and version go to stdout; a bad value is one line, other faults come with the usage.
+fn usage(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(2);
+    if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        let text = error.to_string();
+        let first = text.split("\n\n").next().unwrap_or(&text);
+        console::complain(first.trim_start_matches("error: "));
+    } else {
+        // Nobody listens where even this cannot be written.
+        let _ = error.print();
+    }
+    ExitCode::from(code)
+}
+
+fn start_log(quiet: bool, verbose: u8) {
+    let level = match (quiet, verbose) {
+        (true, _) => log::LevelFilter::Error,
+        (false, 0) => log::LevelFilter::Warn,
+        (false, 1) => log::LevelFilter::Info,
+        (false, _) => log::LevelFilter::Debug,
+    };
+    env_logger::Builder::new()
+        .filter_level(log::LevelFilter::Off)
+        .filter_module("neuralsmpl", level)
+        .format_target(false)
+        .init();
+}

@@ -1,0 +1,16 @@
+//! What leaves the program: results as `pose.json` (docs/pose-json.md) and as packets
+//! (docs/packet.md).
+
+mod message_json;
+mod packets;
+mod pose_file;
+mod pose_json;
+mod record;
+
+pub use message_json::message_json;
+pub use packets::{PacketContext, packets};
+pub use pose_file::{PoseFileError, read_pose_file};
+pub use pose_json::{
+    Energy, FORMAT, ImageInfo, IntrinsicsInfo, JointRecord, KeypointRecord, PackInfo, PersonRecord, PoseFile, TermsRecord, TimingsRecord, VERSION,
+};
+pub use record::{COCO17, record};

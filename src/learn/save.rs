@@ -1,0 +1,196 @@
+//! Save: the neural mesh into its file and the pack's manifest, each replaced as a whole.
+
+use std::collections::HashMap;
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::path::Path;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use tempfile::NamedTempFile;
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use super::judge::Report;
+use super::{LearnArgs, LearnError};
+use crate::pack::{Pack, PackError, sha256_hex};
+use crate::texture::Texture;
+
+/// File name in a pack that has no neural mesh yet.
+const NAME: &str = "texture.safetensors";
+
+/// Writes the texture: to `args.out`, or into the pack with its manifest brought up to date.
+pub fn save(args: &LearnArgs, pack: &Pack, texture: &Texture, cells: u64) -> Result<(), LearnError> {
+    let command = command(args);
+    let bytes = tensors(args, texture, cells, &command).map_err(|e| {
+        let path = args.out.clone().unwrap_or_else(|| args.pack.join(NAME));
+        write_error(&path, &e)
+    })?;
+    if let Some(path) = &args.out {
+        return replace(path, &bytes);
+    }
+    let name = pack.manifest.files.texture.as_ref().map_or(NAME, |entry| &entry.path);
+    let manifest_path = args.pack.join("pack.toml");
+    let manifest = manifest(&manifest_path, args, texture, name, &sha256_hex(&bytes), &command)?;
+    replace(&args.pack.join(name), &bytes)?;
+    replace(&manifest_path, manifest.as_bytes())
+}
+
+/// Writes the figures of held-out pictures as JSON.
+pub fn write_report(path: &Path, report: &Report) -> Result<(), LearnError> {
+    let text = serde_json::to_string_pretty(report).map_err(|e| write_error(path, &e))?;
+    replace(path, format!("{text}\n").as_bytes())
+}
+
+/// The command that makes the same file again; threads do not matter to it.
+fn command(args: &LearnArgs) -> String {
+    let mut text = format!("neuralsmpl learn --count {} --seed {}", args.count, args.seed);
+    let folders = [("poses", &args.poses), ("hdri", &args.hdri), ("photos", &args.photos)];
+    for (option, path) in folders {
+        if let Some(path) = path {
+            text += &format!(" --{option} {}", path.display());
+        }
+    }
+    let numbers = [
+        ("components", args.components.map(|k| k.to_string())),
+        ("tau", args.tau.map(|t| t.to_string())),
+        ("background", args.background.map(|m| m.to_string())),
+    ];
+    for (option, number) in numbers {
+        if let Some(number) = number {
+            text += &format!(" --{option} {number}");
+        }
+    }
+    text
+}
+
+fn tensors(args: &LearnArgs, texture: &Texture, cells: u64, command: &str) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let (k, d, m) = (texture.components, texture.channels, texture.background.len());
+    let vertices = texture.sigma.len() / k;
+    let background = &texture.background;
+    let parts: [(&str, &[f32], Vec<usize>); 6] = [
+        ("phi", &texture.phi, vec![vertices, k, d]),
+        ("sigma", &texture.sigma, vec![vertices, k]),
+        ("bg_mean", &background.mean, vec![m, d]),
+        ("bg_sigma", &background.sigma, vec![m]),
+        ("bg_weight", &background.weight, vec![m]),
+        ("clutter", &texture.clutter, vec![d]),
+    ];
+    let bytes = parts.each_ref().map(|(_, values, _)| {
+        let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+        bytes
+    });
+    let mut views = Vec::with_capacity(parts.len());
+    for ((name, _, shape), bytes) in parts.into_iter().zip(&bytes) {
+        views.push((name, TensorView::new(Dtype::F32, shape, bytes)?));
+    }
+    // One key: the order of several in the file's header would change from run to run.
+    let described = serde_json::json!({
+        "count": args.count,
+        "seed": args.seed,
+        "components": k,
+        "tau": texture.tau,
+        "background": m,
+        "cells": cells,
+        "command": command,
+    });
+    let metadata = HashMap::from([("texture".to_owned(), described.to_string())]);
+    safetensors::serialize(views, Some(metadata))
+}
+
+fn manifest(path: &Path, args: &LearnArgs, texture: &Texture, name: &str, sha256: &str, command: &str) -> Result<String, LearnError> {
+    let fault = |message: String| PackError::Manifest {
+        path: path.to_owned(),
+        message,
+    };
+    let text = fs::read_to_string(path).map_err(|source| PackError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|e: toml_edit::TomlError| fault(e.message().replace('\n', " ")))?;
+    let missing = |table: &str| fault(format!("table `{table}` is missing; restore the file"));
+    let settings = document
+        .get_mut("texture")
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(|| missing("texture"))?;
+    let mut set = |key: &str, new: toml_edit::Value| match settings.get_mut(key) {
+        Some(Item::Value(old)) => {
+            let decor = old.decor().clone();
+            *old = new;
+            *old.decor_mut() = decor;
+        }
+        _ => drop(settings.insert(key, Item::Value(new))),
+    };
+    set("components", (texture.components as i64).into());
+    set("tau", shortest(texture.tau).into());
+    set("background", (texture.background.len() as i64).into());
+    let files = document
+        .get_mut("files")
+        .and_then(Item::as_table_like_mut)
+        .ok_or_else(|| missing("files"))?;
+    let poses = args.poses.as_deref().map_or("the pack's poses".to_owned(), base_name);
+    let mut source = format!(
+        "learned by maximum likelihood from {} synthetic people: the pack's body and backbone, {poses}",
+        args.count
+    );
+    for folder in [&args.hdri, &args.photos].into_iter().flatten() {
+        source += &format!(", {}", base_name(folder));
+    }
+    let entry = files.entry("texture").or_insert_with(|| {
+        let mut table = Table::new();
+        table.insert("path", value(name));
+        table.insert("sha256", value(""));
+        table.insert("licence", value("Apache-2.0"));
+        Item::Table(table)
+    });
+    entry["sha256"] = value(sha256);
+    entry["source"] = value(source);
+    entry["command"] = value(command);
+    Ok(document.to_string())
+}
+
+/// The number as it was typed, not with the tail that f32 has as f64.
+fn shortest(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or_else(|_| f64::from(x))
+}
+
+fn base_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// Replaces a file as a whole: nobody ever sees half of it.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), LearnError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let write = || -> std::io::Result<()> {
+        let mut file = NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        if let Some(permissions) = permissions(path) {
+            file.as_file().set_permissions(permissions)?;
+        }
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|e| write_error(path, &e))
+}
+
+/// Those of the file that is replaced; a new one may be read by everybody.
+fn permissions(path: &Path) -> Option<Permissions> {
+    if let Ok(old) = fs::metadata(path) {
+        return Some(old.permissions());
+    }
+    #[cfg(unix)]
+    return Some(std::os::unix::fs::PermissionsExt::from_mode(0o644));
+    #[cfg(not(unix))]
+    return None;
+}
+
+fn write_error(path: &Path, error: &dyn std::fmt::Display) -> LearnError {
+    LearnError::Write {
+        path: path.to_owned(),
+        message: error.to_string(),
+    }
+}
