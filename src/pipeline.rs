@@ -144,78 +144,97 @@ impl Estimator {
     /// When a network fails or the box lies outside the image.
     pub fn estimate(&mut self, image: &RgbImage, intrinsics: &Intrinsics, mut start: Start<'_>) -> Result<Vec<PersonFit>, BackboneError> {
         let clock = Instant::now();
-        let locate = LocateOptions {
+        let count = self.locate(image, intrinsics)?;
+        let located = millis(clock);
+        let mut out = Vec::with_capacity(count);
+        for index in 0..count {
+            if let Some(mut person) = self.fit(index, image, intrinsics, &mut start)? {
+                person.timings.locate = located;
+                out.push(person);
+            }
+        }
+        Ok(out)
+    }
+
+    /// Finds people and looks at them; returns how many.
+    ///
+    /// # Errors
+    /// When a network fails or the box lies outside the image.
+    pub fn locate(&mut self, image: &RgbImage, intrinsics: &Intrinsics) -> Result<usize, BackboneError> {
+        let options = LocateOptions {
             box_px: self.options.box_px,
             most: self.options.max_persons.min(MAX_PERSONS),
             ..LocateOptions::default()
         };
-        let count = self.locator.locate(image, intrinsics, &locate)?.len();
-        let located = millis(clock);
-        let mut out = Vec::with_capacity(count);
-        for index in 0..count {
-            let clock = Instant::now();
-            let Some((opinion, mut pose)) = self.choose(index, intrinsics) else {
-                continue;
-            };
-            if let Some(region) = opinion.seen_in
-                && region != self.locator.people()[index].region
-            {
-                self.locator.look_from(index, image, intrinsics, &region)?;
-            }
-            let person = &self.locator.people()[index];
-            let (region, seen) = (person.region, &person.observations);
-            observe(&self.pack, &self.model, &region, seen, intrinsics, &mut self.observation);
-            set_targets(&opinion, &region, intrinsics, &mut self.observation);
-            self.fitter.workspace.forward(&self.pack.body, &self.observation, &pose);
-            if let Start::Given(given) = &mut start {
-                let box_px = bounds(&self.fitter.workspace.vertices, intrinsics);
-                pose = given(box_px, &pose);
-            }
-            self.fitter.workspace.forward(&self.pack.body, &self.observation, &pose);
-            let start_keypoints = self.fitter.workspace.keypoints.clone();
-            let init = millis(clock);
-            let clock = Instant::now();
-            let problem = Problem {
-                body: &self.pack.body,
-                texture: self.pack.texture.as_ref(),
-                model: &self.model,
-                observation: &self.observation,
-            };
-            let outcome = if self.options.hypotheses {
-                self.fitter.fit_best(&problem, &pose, &self.options.schedule)
-            } else {
-                self.fitter.fit(&problem, &pose, &self.options.schedule, &mut |_| ())
-            };
-            let timings = Timings {
-                locate: located,
-                init,
-                fit: millis(clock),
-            };
-            let workspace = &self.fitter.workspace;
-            let size = (image.width() as f32, image.height() as f32);
-            let mut joints = vec![JointState::default(); self.pack.body.joint_count()];
-            joint_states(&self.pack.body, workspace, &self.observation, intrinsics, size, &mut joints);
-            out.push(PersonFit {
-                box_px: bounds(&workspace.vertices, intrinsics),
-                region,
-                score: seen.score,
-                pose: outcome.pose,
-                start: pose,
-                joints,
-                keypoints: workspace.keypoints.clone(),
-                start_keypoints,
-                world: opinion.world.to_vec(),
-                keypoint_confidence: opinion.confidence.to_vec(),
-                vertices: workspace.vertices.clone(),
-                posterior: workspace.posterior.clone(),
-                covered: workspace.keys.iter().map(|&k| crate::cpu::raster::triangle(k).is_some()).collect(),
-                before: outcome.before,
-                after: outcome.after,
-                steps: outcome.steps,
-                timings,
-            });
+        Ok(self.locator.locate(image, intrinsics, &options)?.len())
+    }
+
+    /// Fits person `index` of the last `locate` on the same image; `None` when no look was convincing.
+    ///
+    /// # Errors
+    /// When a network fails.
+    pub fn fit(&mut self, index: usize, image: &RgbImage, intrinsics: &Intrinsics, start: &mut Start<'_>) -> Result<Option<PersonFit>, BackboneError> {
+        let clock = Instant::now();
+        let Some((opinion, mut pose)) = self.choose(index, intrinsics) else {
+            return Ok(None);
+        };
+        if let Some(region) = opinion.seen_in
+            && region != self.locator.people()[index].region
+        {
+            self.locator.look_from(index, image, intrinsics, &region)?;
         }
-        Ok(out)
+        let person = &self.locator.people()[index];
+        let (region, seen) = (person.region, &person.observations);
+        observe(&self.pack, &self.model, &region, seen, intrinsics, &mut self.observation);
+        set_targets(&opinion, &region, intrinsics, &mut self.observation);
+        self.fitter.workspace.forward(&self.pack.body, &self.observation, &pose);
+        if let Start::Given(given) = start {
+            let box_px = bounds(&self.fitter.workspace.vertices, intrinsics);
+            pose = given(box_px, &pose);
+        }
+        self.fitter.workspace.forward(&self.pack.body, &self.observation, &pose);
+        let start_keypoints = self.fitter.workspace.keypoints.clone();
+        let init = millis(clock);
+        let clock = Instant::now();
+        let problem = Problem {
+            body: &self.pack.body,
+            texture: self.pack.texture.as_ref(),
+            model: &self.model,
+            observation: &self.observation,
+        };
+        let outcome = if self.options.hypotheses {
+            self.fitter.fit_best(&problem, &pose, &self.options.schedule)
+        } else {
+            self.fitter.fit(&problem, &pose, &self.options.schedule, &mut |_| ())
+        };
+        let timings = Timings {
+            locate: 0.0,
+            init,
+            fit: millis(clock),
+        };
+        let workspace = &self.fitter.workspace;
+        let size = (image.width() as f32, image.height() as f32);
+        let mut joints = vec![JointState::default(); self.pack.body.joint_count()];
+        joint_states(&self.pack.body, workspace, &self.observation, intrinsics, size, &mut joints);
+        Ok(Some(PersonFit {
+            box_px: bounds(&workspace.vertices, intrinsics),
+            region,
+            score: seen.score,
+            pose: outcome.pose,
+            start: pose,
+            joints,
+            keypoints: workspace.keypoints.clone(),
+            start_keypoints,
+            world: opinion.world.to_vec(),
+            keypoint_confidence: opinion.confidence.to_vec(),
+            vertices: workspace.vertices.clone(),
+            posterior: workspace.posterior.clone(),
+            covered: workspace.keys.iter().map(|&k| crate::cpu::raster::triangle(k).is_some()).collect(),
+            before: outcome.before,
+            after: outcome.after,
+            steps: outcome.steps,
+            timings,
+        }))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use neuralsmpl_packet::frame::{Accumulator, DELIMITER, Drops};
 use neuralsmpl_packet::{Message, ParseError};
 
@@ -67,9 +67,9 @@ fn open(file: &Path) -> anyhow::Result<(String, Box<dyn Read>)> {
         return Ok(("stdin".to_owned(), Box::new(io::stdin().lock())));
     }
     let name = file.display().to_string();
-    let fault = || format!("{name}: cannot read, expected a file of packets; check the path");
-    let opened = File::open(file).with_context(fault)?;
-    if opened.metadata().with_context(fault)?.is_dir() {
+    let fault = |e| anyhow!("{name}: cannot read ({e}), expected a file of packets; check the path");
+    let opened = File::open(file).map_err(fault)?;
+    if opened.metadata().map_err(fault)?.is_dir() {
         bail!("{name}: is a folder, expected a file of packets; name a file inside it");
     }
     Ok((name, Box::new(opened)))
@@ -84,7 +84,7 @@ fn read(name: &str, mut input: Box<dyn Read>, accumulator: &mut Accumulator, out
             Ok(0) => return Ok(tally),
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e).with_context(|| format!("{name}: cannot read on after {} bytes; check the device", tally.bytes)),
+            Err(e) => bail!("{name}: cannot read on after {} bytes ({e}), expected more packets or the end; check the device", tally.bytes),
         };
         tally.bytes += n as u64;
         let mut written = Ok(());

@@ -12,6 +12,7 @@ use super::End;
 use super::camera::{Calibration, Camera, check_box, parse_box, parse_fov, parse_intrinsics};
 use super::console::Console;
 use super::outputs::{Folder, plan};
+use super::pack::{NetworkFiles, find};
 use super::report::{Subject, is_finite, sentence};
 use super::start::{Init, StartSource};
 use crate::fit::{Schedule, Solver};
@@ -126,11 +127,11 @@ impl Engine {
             && let Self::Idle(both) = std::mem::replace(self, Self::Broken)
         {
             let (pack, options) = *both;
-            let root = pack.root.display().to_string();
             if pack.texture.is_none() {
-                log::warn!("{root}: no neural mesh in this pack; fitting to landmarks and mask alone");
+                log::warn!("{}: no neural mesh in this pack; fitting to landmarks and mask alone", pack.root.display());
             }
-            *self = Self::Running(Box::new(Estimator::new(pack, options).map_err(|e| anyhow!("{root}: {e}"))?));
+            let files = NetworkFiles::of(&pack);
+            *self = Self::Running(Box::new(Estimator::new(pack, options).map_err(|e| files.fault(&e))?));
         }
         match self {
             Self::Running(estimator) => Ok(estimator),
@@ -141,7 +142,7 @@ impl Engine {
 
 impl<'a> Session<'a> {
     fn open(args: &'a FitArgs, folder: Folder) -> anyhow::Result<Self> {
-        let pack = Pack::load(&super::pack::find(args.pack.as_deref())?)?;
+        let pack = Pack::load(&find(args.pack.as_deref())?)?;
         let energy = match args.energy {
             EnergyName::Paper => EnergyKind::Paper,
             EnergyName::Released => EnergyKind::Released,

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use tempfile::{Builder, NamedTempFile};
 
 /// Endings of the files that one image gives.
@@ -67,23 +67,23 @@ impl Folder {
         let mut made: Vec<PathBuf> = path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists()).map(Path::to_owned).collect();
         made.reverse();
         let folder = Self { path: path.to_owned(), made };
-        let advice = || format!("{shown}: cannot write, expected a folder that takes files; check its permissions or choose another --out");
-        fs::create_dir_all(path).with_context(advice)?;
-        temporary(path).with_context(advice)?;
+        let fault = |e| anyhow!("{shown}: cannot write ({e}), expected a folder that takes files; check its permissions or choose another --out");
+        fs::create_dir_all(path).map_err(fault)?;
+        temporary(path).map_err(fault)?;
         Ok(folder)
     }
 
     /// Writes all results of an image, or none.
     pub(super) fn write(&self, stem: &OsStr, contents: &[Vec<u8>; 4]) -> anyhow::Result<()> {
         let paths = names(&self.path, stem);
-        let advice = |path: &Path| format!("{}: cannot write, expected room for the results; check free space and permissions", path.display());
+        let fault = |path: &Path, e| anyhow!("{}: cannot write ({e}), expected room for the results; check free space and permissions", path.display());
         let mut ready = Vec::with_capacity(paths.len());
         for (path, bytes) in paths.iter().zip(contents) {
             if path.is_dir() {
                 bail!("{}: is a folder, expected a place for a result; remove it or choose another --out", path.display());
             }
-            let mut file = temporary(&self.path).with_context(|| advice(path))?;
-            file.write_all(bytes).and_then(|()| file.flush()).with_context(|| advice(path))?;
+            let mut file = temporary(&self.path).map_err(|e| fault(path, e))?;
+            file.write_all(bytes).and_then(|()| file.flush()).map_err(|e| fault(path, e))?;
             ready.push(file);
         }
         for (i, file) in ready.into_iter().enumerate() {
@@ -92,7 +92,7 @@ impl Folder {
                     // What cannot be removed either is beyond help.
                     let _ = fs::remove_file(done);
                 }
-                return Err(error.error).with_context(|| advice(&paths[i]));
+                return Err(fault(&paths[i], error.error));
             }
         }
         Ok(())

@@ -3,12 +3,12 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use clap::Subcommand;
 
 use super::End;
 use super::console::Console;
-use crate::backbone::Locator;
+use crate::backbone::{BackboneError, Locator};
 use crate::limits::MAX_BETAS;
 use crate::pack::{self, Pack};
 use crate::synth;
@@ -72,9 +72,37 @@ pub(super) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Paths of the networks, for messages.
+pub(super) struct NetworkFiles {
+    detector: PathBuf,
+    backbone: PathBuf,
+}
+
+impl NetworkFiles {
+    /// The networks of a pack.
+    pub(super) fn of(pack: &Pack) -> Self {
+        let files = &pack.manifest.files;
+        Self {
+            detector: pack.root.join(&files.detector.path),
+            backbone: pack.root.join(&files.backbone.path),
+        }
+    }
+
+    /// An error while loading, with the file it is about.
+    pub(super) fn fault(&self, error: &BackboneError) -> anyhow::Error {
+        use BackboneError::{Input, Load, OutputMissing, OutputShape};
+        let detector = matches!(
+            error,
+            Load { network: "detector", .. } | Input { network: "detector", .. } | OutputMissing { network: "detector", .. } | OutputShape { network: "detector", .. }
+        );
+        let path = if detector { &self.detector } else { &self.backbone };
+        anyhow!("{}: {error}", path.display())
+    }
+}
+
 fn check(dir: &Path, console: &Console) -> anyhow::Result<()> {
     let pack = Pack::load(dir)?;
-    Locator::load(&pack).map_err(|e| anyhow::anyhow!("{}: {e}", dir.display()))?;
+    Locator::load(&pack).map_err(|e| NetworkFiles::of(&pack).fault(&e))?;
     synth::open_studio(&pack, None, None, None)?;
     for line in summary(&pack) {
         console.say(&line)?;

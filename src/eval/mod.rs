@@ -2,7 +2,9 @@
 
 mod manifest;
 mod metrics;
+pub mod people;
 mod real;
+pub mod statistics;
 
 pub use manifest::{Frame, ManifestError, read_manifest};
 pub use metrics::{LIMBS, mpjpe, pa_mpjpe, procrustes};

@@ -1,0 +1,8 @@
+//! The real program, run in folders of its own: what it writes, and what it says about bad input.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod decode;
+mod fit;
+mod pack;
+mod refusals;
+mod support;
