@@ -1,11 +1,11 @@
 //! The networks on one thread: `cargo bench --bench backbone`.
-#![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "a bench fails by panicking; criterion's macros")]
 
 mod common;
 
 use std::time::Duration;
 
-use common::{Scene, whole};
+use common::{Scene, View, whole};
 use criterion::{Criterion, criterion_group, criterion_main};
 use neuralsmpl::backbone::{Detector, LocateOptions, Locator};
 use neuralsmpl::fit::{Schedule, Solver};
@@ -18,7 +18,7 @@ use neuralsmpl::texture::EnergyKind;
 const PHOTO: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/samples/walk.jpg");
 
 fn networks(criterion: &mut Criterion) {
-    let mut scene = Scene::new(EnergyKind::Paper);
+    let mut scene = Scene::new(EnergyKind::Paper, View::Close);
     let side = scene.backbone.side();
     let camera = Intrinsics::from_fov(50.0, side as u32, side as u32);
     let photo = load_image(std::path::Path::new(PHOTO)).unwrap();

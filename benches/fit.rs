@@ -1,17 +1,18 @@
 //! Whole fits on one thread: `cargo bench --bench fit`.
+#![allow(missing_docs, reason = "criterion's macros")]
 
 mod common;
 
 use std::time::Duration;
 
-use common::Scene;
+use common::{Scene, View};
 use criterion::{Criterion, criterion_group, criterion_main};
 use neuralsmpl::fit::{Schedule, Solver};
 use neuralsmpl::init::Initializer;
 use neuralsmpl::texture::EnergyKind;
 
 fn fits(criterion: &mut Criterion) {
-    let mut scene = Scene::new(EnergyKind::Paper);
+    let mut scene = Scene::new(EnergyKind::Paper, View::Close);
     println!("{}", scene.describe());
     let mut fitter = scene.fitter();
     let mut group = criterion.benchmark_group("fit");

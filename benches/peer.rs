@@ -1,3 +1,103 @@
+//! One gradient step of ours and of `benches/peers/torch_step.py`, in turn, on one thread each:
+//! `cargo bench --bench peer -- PYTHON [ROUNDS]`. PYTHON has the packages of
+//! `benches/peers/requirements.txt`; without it only our step is timed.
+#![allow(clippy::unwrap_used, reason = "a bench fails by panicking")]
+
+mod common;
+
+use std::hint::black_box;
+use std::process::Command;
+use std::time::Instant;
+
+use common::{Scene, View};
+use neuralsmpl::cpu::{Want, Workspace};
+use neuralsmpl::texture::EnergyKind;
+
+/// Steps of each side in a round.
+const STEPS: usize = 100;
+
+/// Times in milliseconds.
+#[derive(Clone, Copy)]
+struct Times {
+    median: f64,
+    least: f64,
+}
+
+fn ours(scene: &Scene, workspace: &mut Workspace) -> Times {
+    let mut times: Vec<f64> = (0..STEPS + 5)
+        .map(|_| {
+            let clock = Instant::now();
+            let problem = scene.problem();
+            let state = black_box(&scene.near);
+            black_box(workspace.evaluate(problem.body, problem.texture, problem.model, problem.observation, state, Want::Gradient));
+            clock.elapsed().as_secs_f64() * 1e3
+        })
+        .skip(5)
+        .collect();
+    times.sort_by(f64::total_cmp);
+    Times {
+        median: times[STEPS / 2],
+        least: times[0],
+    }
+}
+
+/// The peer's times and the cells it covers.
+fn theirs(python: &str) -> (Times, u64) {
+    let output = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/peers/torch_step.py"))
+        .args(["--steps", &STEPS.to_string(), "--threads", "1"])
+        .env("OMP_NUM_THREADS", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{python}: {}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_str(&text[text.find('{').unwrap()..]).unwrap();
+    let time = |key: &str| report[key].as_f64().unwrap();
+    let times = Times {
+        median: time("median_ms"),
+        least: time("min_ms"),
+    };
+    (times, report["covered_pixels"].as_u64().unwrap())
+}
+
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').next().unwrap_or("unknown").to_owned()
+}
+
 fn main() {
-    let _ = 0;
+    // Cargo adds `--bench`.
+    let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
+    let python = arguments.next();
+    let rounds: usize = arguments.next().map_or(5, |n| n.parse().unwrap());
+    let mut sides = Vec::new();
+    for view in [View::Close, View::Usual] {
+        let scene = Scene::new(EnergyKind::Paper, view);
+        println!("{view:?} {}", scene.describe());
+        let workspace = Workspace::new(&scene.pack.body, scene.observation.grid);
+        sides.push((view, scene, workspace, Vec::new()));
+    }
+    for round in 1..=rounds {
+        println!("round {round}, load {}", load());
+        let peer = python.as_deref().map(theirs);
+        if let Some((t, covered)) = peer {
+            println!("  PyTorch ({covered} cells): median {:.3} ms, least {:.3} ms", t.median, t.least);
+        }
+        for (view, scene, workspace, ratios) in &mut sides {
+            let t = ours(scene, workspace);
+            print!("  {view:?} ({} cells): median {:.3} ms, least {:.3} ms", scene.covered, t.median, t.least);
+            if let Some((p, _)) = peer {
+                let (median, least) = (p.median / t.median, p.least / t.least);
+                ratios.push(least);
+                print!(", {median:.1} times by medians, {least:.1} by least");
+            }
+            println!();
+        }
+    }
+    for (view, _, _, mut ratios) in sides {
+        ratios.sort_by(f64::total_cmp);
+        if !ratios.is_empty() {
+            println!("{view:?}: {:.1} times as fast as PyTorch (median over {rounds} rounds of the least times)", ratios[ratios.len() / 2]);
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Each stage of a step, and whole steps, on one thread: `cargo bench --bench stages`.
+#![allow(missing_docs, reason = "criterion's macros")]
 
 mod common;
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use common::Scene;
+use common::{Scene, View};
 use criterion::{Criterion, criterion_group, criterion_main};
 use glam::{Mat3, Vec3};
 use nalgebra::{Cholesky, SMatrix, SVector};
@@ -142,7 +143,7 @@ fn seen_once(scene: &Scene, b: &mut Buffers, weight: f32) -> (Vec<Vec3>, Vec<Opt
 }
 
 fn stages(criterion: &mut Criterion) {
-    let scene = Scene::new(EnergyKind::Paper);
+    let scene = Scene::new(EnergyKind::Paper, View::Close);
     println!("{}", scene.describe());
     let (body, o, state) = (&scene.pack.body, &scene.observation, &scene.near);
     let weight = scene.model.settings.weights.likelihood / o.area;
@@ -193,7 +194,7 @@ fn solve(hessian: &Matrix, gradient: &Vector) -> Option<Vector> {
 
 fn steps(criterion: &mut Criterion) {
     for (name, kind) in [("paper", EnergyKind::Paper), ("released", EnergyKind::Released)] {
-        let scene = Scene::new(kind);
+        let scene = Scene::new(kind, View::Close);
         let body = &scene.pack.body;
         let mut workspace = Workspace::new(body, scene.observation.grid);
         let mut evaluate = |want| workspace.evaluate(body, scene.pack.texture.as_ref(), &scene.model, &scene.observation, black_box(&scene.near), want);

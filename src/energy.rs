@@ -33,7 +33,13 @@ pub struct Terms {
 impl Terms {
     /// Sum of all terms.
     pub fn total(&self) -> f64 {
-        self.likelihood + self.mask + self.keypoints + self.depth + self.prior + self.limits + self.betas
+        self.likelihood
+            + self.mask
+            + self.keypoints
+            + self.depth
+            + self.prior
+            + self.limits
+            + self.betas
     }
 }
 
@@ -74,7 +80,9 @@ impl Observation {
     pub fn new(grid: usize, channels: usize, keypoints: usize) -> Self {
         let cells = grid * grid;
         Self {
-            camera: GridCamera { rows: [Vec3::X, Vec3::Y] },
+            camera: GridCamera {
+                rows: [Vec3::X, Vec3::Y],
+            },
             grid,
             features: vec![0.0; cells * channels],
             background: vec![0.0; cells],
@@ -87,10 +95,20 @@ impl Observation {
     /// Fills `background` from the features.
     pub fn set_background(&mut self, texture: &Texture, kind: EnergyKind) {
         let d = texture.channels;
-        for (out, f) in self.background.iter_mut().zip(self.features.chunks_exact(d)) {
+        for (out, f) in self
+            .background
+            .iter_mut()
+            .zip(self.features.chunks_exact(d))
+        {
             *out = match kind {
                 EnergyKind::Paper => texture.background.log_density(f),
-                EnergyKind::Released => 0.5 * (1.0 + f.iter().zip(&texture.clutter).map(|(a, b)| a * b).sum::<f32>()),
+                EnergyKind::Released => {
+                    0.5 * (1.0
+                        + f.iter()
+                            .zip(&texture.clutter)
+                            .map(|(a, b)| a * b)
+                            .sum::<f32>())
+                }
             };
         }
     }
@@ -125,7 +143,9 @@ impl PosePrior {
         let mut precision = vec![0.0; n * n];
         for i in 0..n {
             for j in 0..n {
-                precision[i * n + j] = (0..=i.min(j)).map(|k| prior.factor[i * n + k] * prior.factor[j * n + k]).sum();
+                precision[i * n + j] = (0..=i.min(j))
+                    .map(|k| prior.factor[i * n + k] * prior.factor[j * n + k])
+                    .sum();
             }
         }
         Self {

@@ -10,6 +10,7 @@ pub mod emit;
 pub mod energy;
 pub mod eval;
 pub mod frame;
+pub mod learn;
 pub mod limits;
 pub mod pack;
 pub mod texture;

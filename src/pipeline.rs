@@ -142,7 +142,12 @@ impl Estimator {
     ///
     /// # Errors
     /// When a network fails or the box lies outside the image.
-    pub fn estimate(&mut self, image: &RgbImage, intrinsics: &Intrinsics, mut start: Start<'_>) -> Result<Vec<PersonFit>, BackboneError> {
+    pub fn estimate(
+        &mut self,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+        mut start: Start<'_>,
+    ) -> Result<Vec<PersonFit>, BackboneError> {
         let clock = Instant::now();
         let count = self.locate(image, intrinsics)?;
         let located = millis(clock);
@@ -160,7 +165,11 @@ impl Estimator {
     ///
     /// # Errors
     /// When a network fails or the box lies outside the image.
-    pub fn locate(&mut self, image: &RgbImage, intrinsics: &Intrinsics) -> Result<usize, BackboneError> {
+    pub fn locate(
+        &mut self,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+    ) -> Result<usize, BackboneError> {
         let options = LocateOptions {
             box_px: self.options.box_px,
             most: self.options.max_persons.min(MAX_PERSONS),
@@ -173,7 +182,13 @@ impl Estimator {
     ///
     /// # Errors
     /// When a network fails.
-    pub fn fit(&mut self, index: usize, image: &RgbImage, intrinsics: &Intrinsics, start: &mut Start<'_>) -> Result<Option<PersonFit>, BackboneError> {
+    pub fn fit(
+        &mut self,
+        index: usize,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+        start: &mut Start<'_>,
+    ) -> Result<Option<PersonFit>, BackboneError> {
         let clock = Instant::now();
         let Some((opinion, mut pose)) = self.choose(index, intrinsics) else {
             return Ok(None);
@@ -185,14 +200,25 @@ impl Estimator {
         }
         let person = &self.locator.people()[index];
         let (region, seen) = (person.region, &person.observations);
-        observe(&self.pack, &self.model, &region, seen, intrinsics, &mut self.observation);
+        observe(
+            &self.pack,
+            &self.model,
+            &region,
+            seen,
+            intrinsics,
+            &mut self.observation,
+        );
         set_targets(&opinion, &region, intrinsics, &mut self.observation);
-        self.fitter.workspace.forward(&self.pack.body, &self.observation, &pose);
+        self.fitter
+            .workspace
+            .forward(&self.pack.body, &self.observation, &pose);
         if let Start::Given(given) = start {
             let box_px = bounds(&self.fitter.workspace.vertices, intrinsics);
             pose = given(box_px, &pose);
         }
-        self.fitter.workspace.forward(&self.pack.body, &self.observation, &pose);
+        self.fitter
+            .workspace
+            .forward(&self.pack.body, &self.observation, &pose);
         let start_keypoints = self.fitter.workspace.keypoints.clone();
         let init = millis(clock);
         let clock = Instant::now();
@@ -203,9 +229,11 @@ impl Estimator {
             observation: &self.observation,
         };
         let outcome = if self.options.hypotheses {
-            self.fitter.fit_best(&problem, &pose, &self.options.schedule)
+            self.fitter
+                .fit_best(&problem, &pose, &self.options.schedule)
         } else {
-            self.fitter.fit(&problem, &pose, &self.options.schedule, &mut |_| ())
+            self.fitter
+                .fit(&problem, &pose, &self.options.schedule, &mut |_| ())
         };
         let timings = Timings {
             locate: 0.0,
@@ -215,7 +243,14 @@ impl Estimator {
         let workspace = &self.fitter.workspace;
         let size = (image.width() as f32, image.height() as f32);
         let mut joints = vec![JointState::default(); self.pack.body.joint_count()];
-        joint_states(&self.pack.body, workspace, &self.observation, intrinsics, size, &mut joints);
+        joint_states(
+            &self.pack.body,
+            workspace,
+            &self.observation,
+            intrinsics,
+            size,
+            &mut joints,
+        );
         Ok(Some(PersonFit {
             box_px: bounds(&workspace.vertices, intrinsics),
             region,
@@ -229,7 +264,11 @@ impl Estimator {
             keypoint_confidence: opinion.confidence.to_vec(),
             vertices: workspace.vertices.clone(),
             posterior: workspace.posterior.clone(),
-            covered: workspace.keys.iter().map(|&k| crate::cpu::raster::triangle(k).is_some()).collect(),
+            covered: workspace
+                .keys
+                .iter()
+                .map(|&k| crate::cpu::raster::triangle(k).is_some())
+                .collect(),
             before: outcome.before,
             after: outcome.after,
             steps: outcome.steps,
@@ -251,7 +290,9 @@ impl Estimator {
         let mut best: Option<(f64, Opinion, Pose)> = None;
         for opinion in person.opinions.held.iter().filter(|o| o.votes > 0) {
             set_targets(opinion, &person.region, intrinsics, &mut self.observation);
-            let start = self.initializer.pose(body, &mut self.fitter, &self.observation);
+            let start = self
+                .initializer
+                .pose(body, &mut self.fitter, &self.observation);
             self.model.settings.weights = Weights {
                 likelihood: 0.0,
                 mask: 0.0,
@@ -276,7 +317,14 @@ impl Estimator {
 }
 
 /// Fills camera, features and mask of an observation from what the backbone saw; allocates nothing.
-pub fn observe(pack: &Pack, model: &EnergyModel, region: &Region, seen: &Observations, intrinsics: &Intrinsics, out: &mut Observation) {
+pub fn observe(
+    pack: &Pack,
+    model: &EnergyModel,
+    region: &Region,
+    seen: &Observations,
+    intrinsics: &Intrinsics,
+    out: &mut Observation,
+) {
     out.camera = region.camera(intrinsics, out.grid);
     out.features.copy_from_slice(&seen.features);
     if let Some(texture) = &pack.texture {
@@ -299,4 +347,3 @@ fn bounds(points: &[Vec3], intrinsics: &Intrinsics) -> [f32; 4] {
     }
     [low.x, low.y, high.x - low.x, high.y - low.y]
 }
-

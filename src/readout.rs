@@ -44,16 +44,32 @@ const REACH_M: f32 = 0.16;
 const MIN_CELLS: f32 = 3.0;
 
 /// Reads out the workspace's last evaluation.
-pub fn joint_states(body: &Body, workspace: &Workspace, observation: &Observation, intrinsics: &Intrinsics, image: (f32, f32), out: &mut [JointState]) {
+pub fn joint_states(
+    body: &Body,
+    workspace: &Workspace,
+    observation: &Observation,
+    intrinsics: &Intrinsics,
+    image: (f32, f32),
+    out: &mut [JointState],
+) {
     let n = body.joint_count();
     let mut cells = [0.0f32; crate::limits::MAX_JOINTS];
     let mut posterior = [0.0f32; crate::limits::MAX_JOINTS];
     for (cell, &key) in workspace.keys.iter().enumerate() {
-        let Some(t) = raster::triangle(key) else { continue };
+        let Some(t) = raster::triangle(key) else {
+            continue;
+        };
         let face = body.faces[t].map(|v| v as usize);
-        let at = (workspace.vertices[face[0]] + workspace.vertices[face[1]] + workspace.vertices[face[2]]) / 3.0;
+        let at = (workspace.vertices[face[0]]
+            + workspace.vertices[face[1]]
+            + workspace.vertices[face[2]])
+            / 3.0;
         let limb = body.vertex_limb[face[0]] as usize;
-        for j in [Some(limb), body.parents[limb].map(usize::from)].into_iter().flatten().chain(children(body, limb)) {
+        for j in [Some(limb), body.parents[limb].map(usize::from)]
+            .into_iter()
+            .flatten()
+            .chain(children(body, limb))
+        {
             if workspace.joints.position[j].distance(at) < REACH_M {
                 cells[j] += 1.0;
                 posterior[j] += workspace.posterior[cell];
@@ -63,7 +79,8 @@ pub fn joint_states(body: &Body, workspace: &Workspace, observation: &Observatio
     for (j, state) in out.iter_mut().enumerate().take(n) {
         let position_m = workspace.joints.position[j];
         let position_px = intrinsics.distort(intrinsics.project(position_m));
-        let inside = (0.0..image.0).contains(&position_px.x) && (0.0..image.1).contains(&position_px.y);
+        let inside =
+            (0.0..image.0).contains(&position_px.x) && (0.0..image.1).contains(&position_px.y);
         let seen = cells[j] >= MIN_CELLS;
         let confidence = if seen { posterior[j] / cells[j] } else { 0.0 };
         let visibility = match (inside, seen) {

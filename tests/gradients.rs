@@ -30,50 +30,128 @@ fn check(what: &str, kind: EnergyKind, components: usize, weights: Weights) {
     let observation = made_up_observation(body, &model, &texture, GRID, 5);
     let pose = bent_pose();
     let mut workspace = Workspace::new(body, GRID);
-    let terms = workspace.evaluate(body, Some(&texture), &model, &observation, &pose, Want::Hessian);
-    let hits: Vec<Option<usize>> = workspace.keys.iter().map(|&k| raster::triangle(k)).collect();
+    let terms = workspace.evaluate(
+        body,
+        Some(&texture),
+        &model,
+        &observation,
+        &pose,
+        Want::Hessian,
+    );
+    let hits: Vec<Option<usize>> = workspace
+        .keys
+        .iter()
+        .map(|&k| raster::triangle(k))
+        .collect();
     let state = State::new(&pose, body.joint_count());
     let energy = |s: &State| {
-        let hits = if weights.likelihood + weights.mask > 0.0 { &hits[..] } else { &[] };
+        let hits = if weights.likelihood + weights.mask > 0.0 {
+            &hits[..]
+        } else {
+            &[]
+        };
         reference::energy(body, &texture, &model, &observation, hits, s)
     };
     let expected = energy(&state);
     let off = (terms.total() - expected).abs() / expected.abs();
-    assert!(off < tolerance::ENERGY_F32, "{what}: energy {} against {expected}", terms.total());
+    assert!(
+        off < tolerance::ENERGY_F32,
+        "{what}: energy {} against {expected}",
+        terms.total()
+    );
     let numeric = central_differences(&state, 1e-6, energy);
-    let analytic: Vec<f64> = workspace.gradient[..numeric.len()].iter().map(|&g| f64::from(g)).collect();
+    let analytic: Vec<f64> = workspace.gradient[..numeric.len()]
+        .iter()
+        .map(|&g| f64::from(g))
+        .collect();
     let error = relative_l2(&analytic, &numeric);
     println!("{what}: energy {off:.1e}, gradient {error:.1e}");
-    let mut worst: Vec<(usize, f64, f64)> = (0..numeric.len()).map(|i| (i, numeric[i], analytic[i] - numeric[i])).collect();
+    let mut worst: Vec<(usize, f64, f64)> = (0..numeric.len())
+        .map(|i| (i, numeric[i], analytic[i] - numeric[i]))
+        .collect();
     worst.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
     println!("{:?}", &worst[..6]);
-    assert!(error < tolerance::GRADIENT_F32, "{what}: {error:e}\n{analytic:?}\n{numeric:?}");
+    assert!(
+        error < tolerance::GRADIENT_F32,
+        "{what}: {error:e}\n{analytic:?}\n{numeric:?}"
+    );
 }
 
 #[test]
 fn likelihood_paper() {
     for components in [1, 3, 5] {
-        check("paper", EnergyKind::Paper, components, Weights { likelihood: 1.0, ..ZERO });
+        check(
+            "paper",
+            EnergyKind::Paper,
+            components,
+            Weights {
+                likelihood: 1.0,
+                ..ZERO
+            },
+        );
     }
 }
 
 #[test]
 fn likelihood_released() {
-    check("released", EnergyKind::Released, 3, Weights { likelihood: 1.0, ..ZERO });
+    check(
+        "released",
+        EnergyKind::Released,
+        3,
+        Weights {
+            likelihood: 1.0,
+            ..ZERO
+        },
+    );
 }
 
 #[test]
 fn keypoints_and_depth() {
-    check("keypoints", EnergyKind::Paper, 3, Weights { keypoints: 1.0, ..ZERO });
-    check("depth", EnergyKind::Paper, 3, Weights { depth: 1.0, ..ZERO });
+    check(
+        "keypoints",
+        EnergyKind::Paper,
+        3,
+        Weights {
+            keypoints: 1.0,
+            ..ZERO
+        },
+    );
+    check(
+        "depth",
+        EnergyKind::Paper,
+        3,
+        Weights { depth: 1.0, ..ZERO },
+    );
 }
 
 #[test]
 fn priors_and_limits() {
-    check("prior", EnergyKind::Paper, 3, Weights { prior: 0.01, ..ZERO });
-    check("betas", EnergyKind::Paper, 3, Weights { betas: 0.1, ..ZERO });
+    check(
+        "prior",
+        EnergyKind::Paper,
+        3,
+        Weights {
+            prior: 0.01,
+            ..ZERO
+        },
+    );
+    check(
+        "betas",
+        EnergyKind::Paper,
+        3,
+        Weights { betas: 0.1, ..ZERO },
+    );
     // The bent elbows violate these on purpose.
-    check("limits", EnergyKind::Paper, 3, Weights { limits: 10.0, betas: 0.01, ..ZERO });
+    check(
+        "limits",
+        EnergyKind::Paper,
+        3,
+        Weights {
+            limits: 10.0,
+            betas: 0.01,
+            ..ZERO
+        },
+    );
 }
 
 #[test]

@@ -13,7 +13,14 @@ use neuralsmpl::texture::{EnergyKind, Texture};
 const GRID: usize = 64;
 
 /// −Σ (likelihood + mask) with `fine`² samples a cell; every sample reads its cell's feature.
-fn supersampled(body: &Body, texture: &Texture, model: &EnergyModel, o: &Observation, s: &State, fine: usize) -> f64 {
+fn supersampled(
+    body: &Body,
+    texture: &Texture,
+    model: &EnergyModel,
+    o: &Observation,
+    s: &State,
+    fine: usize,
+) -> f64 {
     let posed = reference::posed(body, s);
     let alpha = reference::gates(body, texture, model.kind, &posed.joints);
     let points = reference::image(o, &posed.vertices);
@@ -27,7 +34,9 @@ fn supersampled(body: &Body, texture: &Texture, model: &EnergyModel, o: &Observa
             continue;
         }
         let low = (q[0].min(q[1]).min(q[2]) - 0.5).ceil().max(DVec2::ZERO);
-        let high = (q[0].max(q[1]).max(q[2]) - 0.5).floor().min(DVec2::splat(side as f64 - 1.0));
+        let high = (q[0].max(q[1]).max(q[2]) - 0.5)
+            .floor()
+            .min(DVec2::splat(side as f64 - 1.0));
         for y in low.y as i64..=high.y as i64 {
             for x in low.x as i64..=high.x as i64 {
                 let c = DVec2::new(x as f64 + 0.5, y as f64 + 0.5) / fine as f64;
@@ -54,7 +63,8 @@ fn supersampled(body: &Body, texture: &Texture, model: &EnergyModel, o: &Observa
         let mut l = f64::from(w.mask) * f64::from(o.mask[cell]);
         if w.likelihood > 0.0 {
             let b = reference::barycentrics(body.faces[t].map(|v| points[v as usize]), c);
-            l += f64::from(w.likelihood) * reference::ratio(body, texture, model, o, &alpha, t, b, cell);
+            l += f64::from(w.likelihood)
+                * reference::ratio(body, texture, model, o, &alpha, t, b, cell);
         }
         e -= l;
     }
@@ -73,7 +83,14 @@ fn check(what: &str, likelihood: f32, mask: f32, with_outline: bool) -> f64 {
     let observation = made_up_observation(body, &model, &texture, GRID, 5);
     let pose = bent_pose();
     let mut workspace = Workspace::new(body, GRID);
-    workspace.evaluate(body, Some(&texture), &model, &observation, &pose, Want::Gradient);
+    workspace.evaluate(
+        body,
+        Some(&texture),
+        &model,
+        &observation,
+        &pose,
+        Want::Gradient,
+    );
     let state = State::new(&pose, body.joint_count());
     // Translations and the turns of the larger limbs: each moves many outline samples.
     let parameters = [72, 73, 74, 0, 1, 2, 3, 6, 9, 12, 48, 50, 51, 53, 54, 57];
@@ -82,11 +99,23 @@ fn check(what: &str, likelihood: f32, mask: f32, with_outline: bool) -> f64 {
         .iter()
         .map(|&p| {
             let h = if p >= 72 { 8e-3 } else { 2e-2 };
-            let e = |by: f64| supersampled(body, &texture, &model, &observation, &state.moved(p, by), fine);
+            let e = |by: f64| {
+                supersampled(
+                    body,
+                    &texture,
+                    &model,
+                    &observation,
+                    &state.moved(p, by),
+                    fine,
+                )
+            };
             (e(h) - e(-h)) / (2.0 * h)
         })
         .collect();
-    let analytic: Vec<f64> = parameters.iter().map(|&p| f64::from(workspace.gradient[p])).collect();
+    let analytic: Vec<f64> = parameters
+        .iter()
+        .map(|&p| f64::from(workspace.gradient[p]))
+        .collect();
     let error = relative_l2(&analytic, &numeric);
     println!("{what}: {error:.3}\n{analytic:.3?}\n{numeric:.3?}");
     error
@@ -98,6 +127,9 @@ fn outline_gradient_matches_a_supersampled_energy() {
         let without = check(what, likelihood, mask, false);
         let with = check(what, likelihood, mask, true);
         assert!(with < tolerance::OUTLINE, "{what}: {with}");
-        assert!(with < 0.5 * without, "{what}: the outline term must matter: {with} against {without}");
+        assert!(
+            with < 0.5 * without,
+            "{what}: the outline term must matter: {with} against {without}"
+        );
     }
 }

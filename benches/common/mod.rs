@@ -18,7 +18,7 @@ use neuralsmpl::frame::{Intrinsics, Region};
 use neuralsmpl::init::{Initializer, set_targets};
 use neuralsmpl::pack::Pack;
 use neuralsmpl::pipeline::observe;
-use neuralsmpl::synth::{open_studio, picture};
+use neuralsmpl::synth::{open_studio, render};
 use neuralsmpl::texture::{EnergyKind, Texture};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,9 +26,21 @@ use rand_chacha::ChaCha8Rng;
 /// Side of the crop in pixels.
 const CROP: usize = 256;
 
-/// Picture whose person covers about as much of the crop as a crouching one does: twice a standing one.
+/// How large the person is in the crop.
+#[derive(Clone, Copy, Debug)]
+pub enum View {
+    /// As the detector's crop shows a standing person: a tenth of the cells.
+    Usual,
+    /// The same picture cropped as tightly as the person allows: a quarter of the cells.
+    Close,
+}
+
+/// Picture whose person stands upright with the arms away from the trunk.
 const SEED: u64 = 7;
-const INDEX: u64 = 0;
+const INDEX: u64 = 36;
+
+/// Side of the close crop over the usual one's.
+const CLOSE: f32 = 0.72;
 
 /// Turn of every joint away from the truth where steps are timed, radians.
 const START_TURN: f32 = 0.1;
@@ -68,15 +80,18 @@ pub fn pack_path() -> PathBuf {
 
 impl Scene {
     /// Renders the picture, looks at it and finds the start.
-    pub fn new(kind: EnergyKind) -> Self {
-        Self::of(kind, SEED, INDEX)
-    }
-
-    /// Picture `index` of a seed.
-    pub fn of(kind: EnergyKind, seed: u64, index: u64) -> Self {
+    pub fn new(kind: EnergyKind, view: View) -> Self {
         let pack = Pack::load(&pack_path()).unwrap();
         let settings = &pack.manifest.backbone;
-        let made = picture(&open_studio(&pack, None, None, None).unwrap(), seed, index, CROP);
+        let grid = settings.input / settings.stride;
+        let studio = open_studio(&pack, None, None, None).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+        rng.set_stream(INDEX);
+        let mut scene = studio.scene(&mut rng);
+        if matches!(view, View::Close) {
+            scene.region.side *= CLOSE;
+        }
+        let made = render(&studio, &scene, CROP, grid);
         let mut backbone = Backbone::load(&pack.backbone, settings).unwrap();
         let mut seen = backbone.observations();
         let (crop, camera) = (whole(CROP), Intrinsics::from_fov(50.0, CROP as u32, CROP as u32));
@@ -84,7 +99,6 @@ impl Scene {
         let (region, intrinsics) = (made.truth.region, made.truth.intrinsics);
         let opinion = opinion(&seen, &region);
         let model = EnergyModel::new(&pack.manifest, &pack.prior, kind);
-        let grid = settings.input / settings.stride;
         let mut observation = Observation::new(grid, settings.channels, pack.body.keypoints.len());
         observe(&pack, &model, &region, &seen, &intrinsics, &mut observation);
         set_targets(&opinion, &region, &intrinsics, &mut observation);

@@ -42,7 +42,8 @@ const MIN_SCORE: f32 = 0.5;
 
 /// For each landmark its counterpart on the other side.
 const OTHER_SIDE: [usize; LANDMARKS] = [
-    0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21, 24, 23, 26, 25, 28, 27, 30, 29, 32, 31,
+    0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21, 24, 23, 26,
+    25, 28, 27, 30, 29, 32, 31,
 ];
 
 /// Landmarks that tell the sides apart: shoulders and hips.
@@ -111,7 +112,9 @@ impl Opinion {
         let apart = |swap: bool| -> f32 {
             SIDED
                 .iter()
-                .map(|&i| self.points[i].distance(other.points[if swap { OTHER_SIDE[i] } else { i }]))
+                .map(|&i| {
+                    self.points[i].distance(other.points[if swap { OTHER_SIDE[i] } else { i }])
+                })
                 .sum()
         };
         apart(true) < apart(false)
@@ -121,7 +124,10 @@ impl Opinion {
     fn join(&mut self, other: &Self) {
         let (a, b) = (self.weight, other.weight);
         for i in 0..LANDMARKS {
-            let (wa, wb) = (a * self.confidence[i].max(1e-3), b * other.confidence[i].max(1e-3));
+            let (wa, wb) = (
+                a * self.confidence[i].max(1e-3),
+                b * other.confidence[i].max(1e-3),
+            );
             let share = wb / (wa + wb);
             self.points[i] = self.points[i].lerp(other.points[i], share);
             self.world[i] = self.world[i].lerp(other.world[i], share);

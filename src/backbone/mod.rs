@@ -14,7 +14,7 @@ mod observations;
 mod ports;
 mod region;
 #[cfg(test)]
-mod test_onnx;
+pub(crate) mod test_onnx;
 
 pub use detector::{Detection, Detector};
 pub use error::BackboneError;

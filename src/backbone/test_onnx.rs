@@ -2,7 +2,7 @@
 
 /// A network over `[1, 3, side, side]`: each output `(name, n, value)` is `[1, n]` and holds
 /// `value` times the mean of the input. Only the first `made` outputs have a node that makes them.
-pub(super) fn model(side: usize, made: usize, outputs: &[(&str, usize, f32)]) -> Vec<u8> {
+pub(crate) fn model(side: usize, made: usize, outputs: &[(&str, usize, f32)]) -> Vec<u8> {
     let flat = 3 * side * side;
     let mut graph = Message::default();
     graph.message(1, &node("Flatten", &["image"], "flat"));

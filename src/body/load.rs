@@ -25,43 +25,86 @@ impl Body {
     /// # Errors
     /// A missing tensor, a wrong shape or range, a broken kinematic tree.
     pub fn from_tensors(file: &TensorFile, names: &BodyNames) -> Result<Self, BodyError> {
-        let vertices = points(file, "v_template", "shapedirs", "lbs_joints", "lbs_weights", MAX_VERTICES)?;
-        let keypoints = points(file, "kp_template", "kp_shapedirs", "kp_lbs_joints", "kp_lbs_weights", MAX_KEYPOINTS)?;
+        let vertices = points(
+            file,
+            "v_template",
+            "shapedirs",
+            "lbs_joints",
+            "lbs_weights",
+            MAX_VERTICES,
+        )?;
+        let keypoints = points(
+            file,
+            "kp_template",
+            "kp_shapedirs",
+            "kp_lbs_joints",
+            "kp_lbs_weights",
+            MAX_KEYPOINTS,
+        )?;
         let v = vertices.len();
-        let parents_raw = file.i32("parents", &[Dim::UpTo("joints", MAX_JOINTS)])?.data;
+        let parents_raw = file
+            .i32("parents", &[Dim::UpTo("joints", MAX_JOINTS)])?
+            .data;
         let j = parents_raw.len();
         expect_names("body.joints", names.joints.len(), j, "joints of `parents`")?;
-        expect_names("body.keypoints", names.keypoints.len(), keypoints.len(), "points of `kp_template`")?;
+        expect_names(
+            "body.keypoints",
+            names.keypoints.len(),
+            keypoints.len(),
+            "points of `kp_template`",
+        )?;
         let parents = tree(&parents_raw)?;
-        let betas = file.f32("shapedirs", &[Dim::Is(v), Dim::Is(3), Dim::UpTo("betas", MAX_BETAS)])?.shape[2];
+        let betas = file
+            .f32(
+                "shapedirs",
+                &[Dim::Is(v), Dim::Is(3), Dim::UpTo("betas", MAX_BETAS)],
+            )?
+            .shape[2];
         let joint_template = vec3s(&file.f32("j_template", &[Dim::Is(j), Dim::Is(3)])?.data);
-        let joint_shapedirs = dirs(&file.f32("j_shapedirs", &[Dim::Is(j), Dim::Is(3), Dim::Is(betas)])?.data, betas);
+        let joint_shapedirs = dirs(
+            &file
+                .f32("j_shapedirs", &[Dim::Is(j), Dim::Is(3), Dim::Is(betas)])?
+                .data,
+            betas,
+        );
         let faces: Vec<[u32; 3]> = file
-            .u32("faces", &[Dim::UpTo("triangles", MAX_TRIANGLES), Dim::Is(3)])?
+            .u32(
+                "faces",
+                &[Dim::UpTo("triangles", MAX_TRIANGLES), Dim::Is(3)],
+            )?
             .data
             .chunks_exact(3)
             .map(|f| [f[0], f[1], f[2]])
             .collect();
-        if let Some((t, face)) = faces
-            .iter()
-            .enumerate()
-            .find(|(_, f)| f.iter().any(|&i| i as usize >= v) || f[0] == f[1] || f[1] == f[2] || f[2] == f[0])
-        {
+        if let Some((t, face)) = faces.iter().enumerate().find(|(_, f)| {
+            f.iter().any(|&i| i as usize >= v) || f[0] == f[1] || f[1] == f[2] || f[2] == f[0]
+        }) {
             return Err(BodyError(format!(
                 "tensor `faces` row {t} is {face:?}, expected three different vertices below {v}; re-make the file"
             )));
         }
         for (what, points) in [("lbs_joints", &vertices), ("kp_lbs_joints", &keypoints)] {
-            if let Some(bad) = points.skin.iter().flat_map(|s| s.joints).find(|&k| k as usize >= j) {
-                return Err(BodyError(format!("tensor `{what}` names joint {bad}, expected below {j}; re-make the file")));
+            if let Some(bad) = points
+                .skin
+                .iter()
+                .flat_map(|s| s.joints)
+                .find(|&k| k as usize >= j)
+            {
+                return Err(BodyError(format!(
+                    "tensor `{what}` names joint {bad}, expected below {j}; re-make the file"
+                )));
             }
         }
         if let Some(i) = vertices.skin.iter().position(|s| s.weights == [0.0; 4]) {
-            return Err(BodyError(format!("tensor `lbs_weights` row {i} is all zero, expected weights summing to 1; re-make the file")));
+            return Err(BodyError(format!(
+                "tensor `lbs_weights` row {i} is all zero, expected weights summing to 1; re-make the file"
+            )));
         }
         let posedirs = if file.has("posedirs") {
             let n = 9 * (j - 1);
-            let raw = file.f32("posedirs", &[Dim::Is(v), Dim::Is(3), Dim::Is(n)])?.data;
+            let raw = file
+                .f32("posedirs", &[Dim::Is(v), Dim::Is(3), Dim::Is(n)])?
+                .data;
             let mut out = Vec::with_capacity(v * n);
             for vertex in raw.chunks_exact(3 * n) {
                 out.extend((0..n).map(|p| Vec3::new(vertex[p], vertex[n + p], vertex[2 * n + p])));
@@ -97,14 +140,32 @@ fn expect_names(key: &str, found: usize, expected: usize, of: &str) -> Result<()
     )))
 }
 
-fn points(file: &TensorFile, template: &str, shapedirs: &str, joints: &str, weights: &str, max: usize) -> Result<SkinnedPoints, BodyError> {
-    let template = vec3s(&file.f32(template, &[Dim::UpTo("points", max), Dim::Is(3)])?.data);
+fn points(
+    file: &TensorFile,
+    template: &str,
+    shapedirs: &str,
+    joints: &str,
+    weights: &str,
+    max: usize,
+) -> Result<SkinnedPoints, BodyError> {
+    let template = vec3s(
+        &file
+            .f32(template, &[Dim::UpTo("points", max), Dim::Is(3)])?
+            .data,
+    );
     let n = template.len();
-    let shape = file.f32(shapedirs, &[Dim::Is(n), Dim::Is(3), Dim::UpTo("betas", MAX_BETAS)])?;
+    let shape = file.f32(
+        shapedirs,
+        &[Dim::Is(n), Dim::Is(3), Dim::UpTo("betas", MAX_BETAS)],
+    )?;
     let joints = file.u8(joints, &[Dim::Is(n), Dim::Is(4)])?.data;
     let weight_data = file.f32(weights, &[Dim::Is(n), Dim::Is(4)])?.data;
     let mut skin = Vec::with_capacity(n);
-    for (i, (j, w)) in joints.chunks_exact(4).zip(weight_data.chunks_exact(4)).enumerate() {
+    for (i, (j, w)) in joints
+        .chunks_exact(4)
+        .zip(weight_data.chunks_exact(4))
+        .enumerate()
+    {
         let sum: f32 = w.iter().sum();
         let absent = w.iter().all(|&x| x == 0.0);
         if w.iter().any(|&x| x < 0.0) || !(absent || (sum - 1.0).abs() < 1e-3) {
@@ -127,11 +188,19 @@ fn points(file: &TensorFile, template: &str, shapedirs: &str, joints: &str, weig
 fn tree(raw: &[i32]) -> Result<Vec<Option<u8>>, BodyError> {
     let mut parents = Vec::with_capacity(raw.len());
     for (j, &p) in raw.iter().enumerate() {
-        let ok = if j == 0 { p == -1 } else { p >= 0 && (p as usize) < j };
+        let ok = if j == 0 {
+            p == -1
+        } else {
+            p >= 0 && (p as usize) < j
+        };
         if !ok {
             return Err(BodyError(format!(
                 "tensor `parents` entry {j} is {p}, expected {}; re-make the file",
-                if j == 0 { "-1".to_owned() } else { format!("a joint below {j}") }
+                if j == 0 {
+                    "-1".to_owned()
+                } else {
+                    format!("a joint below {j}")
+                }
             )));
         }
         parents.push(u8::try_from(p).ok());

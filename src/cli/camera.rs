@@ -31,7 +31,11 @@ pub(super) enum Camera {
 /// Reads `--box`.
 pub(super) fn parse_box(text: &str) -> Result<[f32; 4], String> {
     let values = numbers(text)?;
-    let fault = |why: String| Err(format!("{why}, expected x,y,width,height in pixels with width and height above 0, like 86,329,739,896"));
+    let fault = |why: String| {
+        Err(format!(
+            "{why}, expected x,y,width,height in pixels with width and height above 0, like 86,329,739,896"
+        ))
+    };
     let Ok(found) = <[f32; 4]>::try_from(values.as_slice()) else {
         return fault(format!("found {} numbers", values.len()));
     };
@@ -58,10 +62,16 @@ pub(super) fn parse_intrinsics(text: &str) -> Result<Calibration, String> {
     let values = numbers(text)?;
     let form = "expected fx,fy,cx,cy or fx,fy,cx,cy,k1,k2,p1,p2";
     if values.len() != 4 && values.len() != 8 {
-        return Err(format!("found {} numbers, {form}, the first four in pixels of the whole image", values.len()));
+        return Err(format!(
+            "found {} numbers, {form}, the first four in pixels of the whole image",
+            values.len()
+        ));
     }
     if values[0] <= 0.0 || values[1] <= 0.0 {
-        return Err(format!("found focal lengths {} and {}, {form} with fx and fy above 0 in pixels", values[0], values[1]));
+        return Err(format!(
+            "found focal lengths {} and {}, {form} with fx and fy above 0 in pixels",
+            values[0], values[1]
+        ));
     }
     let mut all = [0.0; 8];
     all[..values.len()].copy_from_slice(&values);
@@ -71,7 +81,10 @@ pub(super) fn parse_intrinsics(text: &str) -> Result<Calibration, String> {
 fn numbers(text: &str) -> Result<Vec<f32>, String> {
     let number = |part: &str| match part.trim().parse::<f32>() {
         Ok(value) if value.is_finite() => Ok(value),
-        _ => Err(format!("found \"{}\", expected finite numbers with commas between them", part.trim())),
+        _ => Err(format!(
+            "found \"{}\", expected finite numbers with commas between them",
+            part.trim()
+        )),
     };
     text.split(',').map(number).collect()
 }
@@ -113,16 +126,27 @@ fn check(k: &Intrinsics, width: f32, height: f32) -> Result<(), String> {
     for (name, f) in [("fx", k.fx), ("fy", k.fy)] {
         if !FOCAL.contains(&(f / long)) {
             let (low, high) = (FOCAL.start() * long, FOCAL.end() * long);
-            return Err(format!("--intrinsics: {name} is {f}, expected {low} to {high} for {width} x {height} pixels; {remedy}"));
+            return Err(format!(
+                "--intrinsics: {name} is {f}, expected {low} to {high} for {width} x {height} pixels; {remedy}"
+            ));
         }
     }
     for (name, c, side) in [("cx", k.cx, width), ("cy", k.cy, height)] {
         if !(-side..=2.0 * side).contains(&c) {
-            return Err(format!("--intrinsics: {name} is {c}, expected {} to {} for {width} x {height} pixels; {remedy}", -side, 2.0 * side));
+            return Err(format!(
+                "--intrinsics: {name} is {c}, expected {} to {} for {width} x {height} pixels; {remedy}",
+                -side,
+                2.0 * side
+            ));
         }
     }
     let (x, y) = (0.5 * width, 0.5 * height);
-    for edge in [Vec2::new(0.0, y), Vec2::new(width, y), Vec2::new(x, 0.0), Vec2::new(x, height)] {
+    for edge in [
+        Vec2::new(0.0, y),
+        Vec2::new(width, y),
+        Vec2::new(x, 0.0),
+        Vec2::new(x, height),
+    ] {
         let miss = k.distort(k.undistort(edge)).distance(edge);
         if miss.is_nan() || miss > DISTORTION_MISS * long {
             return Err(format!(
@@ -139,7 +163,9 @@ pub(super) fn check_box([x, y, w, h]: [f32; 4], width: u32, height: u32) -> Resu
     if x < width as f32 && y < height as f32 && x + w > 0.0 && y + h > 0.0 {
         return Ok(());
     }
-    Err(format!("--box: {x},{y},{w},{h} lies outside the image, expected x,y,width,height overlapping its {width} x {height} pixels; correct the box"))
+    Err(format!(
+        "--box: {x},{y},{w},{h} lies outside the image, expected x,y,width,height overlapping its {width} x {height} pixels; correct the box"
+    ))
 }
 
 #[cfg(test)]
@@ -149,11 +175,23 @@ mod tests {
     #[test]
     fn boxes() {
         assert_eq!(parse_box("-3, 4,5.5,6"), Ok([-3.0, 4.0, 5.5, 6.0]));
-        for bad in ["", "1,2,3", "1,2,3,4,5", "1,2,0,4", "1,2,3,-4", "1,2,nan,4", "1;2;3;4"] {
+        for bad in [
+            "",
+            "1,2,3",
+            "1,2,3,4,5",
+            "1,2,0,4",
+            "1,2,3,-4",
+            "1,2,nan,4",
+            "1;2;3;4",
+        ] {
             assert!(parse_box(bad).unwrap_err().contains("expected"), "{bad}");
         }
         assert_eq!(check_box([-5.0, -5.0, 6.0, 6.0], 10, 10), Ok(()));
-        for bad in [[10.0, 0.0, 5.0, 5.0], [-5.0, 0.0, 5.0, 5.0], [0.0, 1e9, 1.0, 1.0]] {
+        for bad in [
+            [10.0, 0.0, 5.0, 5.0],
+            [-5.0, 0.0, 5.0, 5.0],
+            [0.0, 1e9, 1.0, 1.0],
+        ] {
             assert!(check_box(bad, 10, 10).unwrap_err().contains("10 x 10"));
         }
     }
@@ -167,12 +205,30 @@ mod tests {
         let real = "1673.730,1673.797,534.495,963.226,-0.047847,0.136786,0.000972,0.000291";
         let camera = Camera::Given(parse_intrinsics(real).unwrap());
         assert_eq!(camera.intrinsics(1080, 1920).map(|k| k.p2), Ok(0.000_291));
-        for bad in ["1,2,3", "0,500,1,1", "500,-1,1,1", "inf,500,1,1", "500,500,320,240,0.1"] {
+        for bad in [
+            "1,2,3",
+            "0,500,1,1",
+            "500,-1,1,1",
+            "inf,500,1,1",
+            "500,500,320,240,0.1",
+        ] {
             assert!(parse_intrinsics(bad).is_err(), "{bad}");
         }
-        for bad in ["1e6,500,320,240", "500,1,320,240", "500,500,5000,240", "500,500,320,-700", "500,500,320,240,-9,0,0,0", "500,500,320,240,1e30,0,0,0"] {
-            let message = Camera::Given(parse_intrinsics(bad).unwrap()).intrinsics(640, 480).unwrap_err();
-            assert!(message.starts_with("--intrinsics: ") && message.contains("expected"), "{message}");
+        for bad in [
+            "1e6,500,320,240",
+            "500,1,320,240",
+            "500,500,5000,240",
+            "500,500,320,-700",
+            "500,500,320,240,-9,0,0,0",
+            "500,500,320,240,1e30,0,0,0",
+        ] {
+            let message = Camera::Given(parse_intrinsics(bad).unwrap())
+                .intrinsics(640, 480)
+                .unwrap_err();
+            assert!(
+                message.starts_with("--intrinsics: ") && message.contains("expected"),
+                "{message}"
+            );
         }
     }
 }

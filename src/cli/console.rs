@@ -25,11 +25,18 @@ impl Console {
 
     /// The same console with a bar for `items` steps, where there are many and somebody watches.
     pub(super) fn with_progress(&self, items: usize) -> Self {
-        let bar = if self.quiet || items < BAR_FROM { ProgressBar::hidden() } else { ProgressBar::new(items as u64) };
+        let bar = if self.quiet || items < BAR_FROM {
+            ProgressBar::hidden()
+        } else {
+            ProgressBar::new(items as u64)
+        };
         if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} images, {eta} left") {
             bar.set_style(style);
         }
-        Self { quiet: self.quiet, bar }
+        Self {
+            quiet: self.quiet,
+            bar,
+        }
     }
 
     /// One step of the bar is done.
@@ -52,7 +59,8 @@ impl Console {
     pub(super) fn warn(&self, line: &str) {
         if !self.quiet {
             // Nobody listens where even this cannot be written.
-            self.bar.suspend(|| drop(writeln!(io::stderr().lock(), "warning: {line}")));
+            self.bar
+                .suspend(|| drop(writeln!(io::stderr().lock(), "warning: {line}")));
         }
     }
 
@@ -73,7 +81,8 @@ pub(super) fn still_read(written: io::Result<()>) -> anyhow::Result<bool> {
     match written {
         Ok(()) => Ok(true),
         Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
-        Err(e) => Err(e).context("stdout: cannot write; check the free space or the program that reads it"),
+        Err(e) => Err(e)
+            .context("stdout: cannot write; check the free space or the program that reads it"),
     }
 }
 
@@ -103,8 +112,14 @@ mod tests {
     #[test]
     fn causes_are_joined_and_never_repeated() {
         let io = io::Error::other("the disk is full");
-        assert_eq!(one_line(&anyhow::Error::new(io).context("a.json: cannot write")), "a.json: cannot write: the disk is full");
+        assert_eq!(
+            one_line(&anyhow::Error::new(io).context("a.json: cannot write")),
+            "a.json: cannot write: the disk is full"
+        );
         let io = io::Error::other("full");
-        assert_eq!(one_line(&anyhow::Error::new(io).context("a.json: cannot write (full); free space")), "a.json: cannot write (full); free space");
+        assert_eq!(
+            one_line(&anyhow::Error::new(io).context("a.json: cannot write (full); free space")),
+            "a.json: cannot write (full); free space"
+        );
     }
 }

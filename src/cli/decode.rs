@@ -44,6 +44,8 @@ struct Tally {
     tail: usize,
     /// Whether anything but delimiters was there.
     content: bool,
+    /// Whether the reader of stdout has gone before the end.
+    left: bool,
 }
 
 pub(super) fn run(args: &DecodeArgs, console: &Console) -> anyhow::Result<End> {
@@ -52,9 +54,15 @@ pub(super) fn run(args: &DecodeArgs, console: &Console) -> anyhow::Result<End> {
     let mut accumulator = Accumulator::new();
     let tally = read(&name, input, &mut accumulator, &mut out)?;
     drop(out);
+    if tally.left {
+        return Ok(End::Done);
+    }
     let damage = damage(&tally, &accumulator.drops());
     if tally.content && tally.packets == 0 {
-        bail!("{name}: no valid packet in {} bytes ({damage}), expected frames as docs/packet.md describes; check that this is a .pose.bin file or the line's speed", tally.bytes);
+        bail!(
+            "{name}: no valid packet in {} bytes ({damage}), expected frames as docs/packet.md describes; check that this is a .pose.bin file or the line's speed",
+            tally.bytes
+        );
     }
     if !damage.is_empty() {
         console.warn(&format!("{name}: {} packets read; {damage}", tally.packets));
@@ -67,7 +75,8 @@ fn open(file: &Path) -> anyhow::Result<(String, Box<dyn Read>)> {
         return Ok(("stdin".to_owned(), Box::new(io::stdin().lock())));
     }
     let name = file.display().to_string();
-    let fault = |e| anyhow!("{name}: cannot read ({e}), expected a file of packets; check the path");
+    let fault =
+        |e| anyhow!("{name}: cannot read ({e}), expected a file of packets; check the path");
     let opened = File::open(file).map_err(fault)?;
     if opened.metadata().map_err(fault)?.is_dir() {
         bail!("{name}: is a folder, expected a file of packets; name a file inside it");
@@ -76,7 +85,12 @@ fn open(file: &Path) -> anyhow::Result<(String, Box<dyn Read>)> {
 }
 
 /// Prints every packet; ends early where the reader of stdout has gone.
-fn read(name: &str, mut input: Box<dyn Read>, accumulator: &mut Accumulator, out: &mut impl Write) -> anyhow::Result<Tally> {
+fn read(
+    name: &str,
+    mut input: Box<dyn Read>,
+    accumulator: &mut Accumulator,
+    out: &mut impl Write,
+) -> anyhow::Result<Tally> {
     let mut tally = Tally::default();
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -84,14 +98,19 @@ fn read(name: &str, mut input: Box<dyn Read>, accumulator: &mut Accumulator, out
             Ok(0) => return Ok(tally),
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => bail!("{name}: cannot read on after {} bytes ({e}), expected more packets or the end; check the device", tally.bytes),
+            Err(e) => bail!(
+                "{name}: cannot read on after {} bytes ({e}), expected more packets or the end; check the device",
+                tally.bytes
+            ),
         };
         tally.bytes += n as u64;
         let mut written = Ok(());
         for &byte in &chunk[..n] {
             tally.tail = if byte == DELIMITER { 0 } else { tally.tail + 1 };
             tally.content |= byte != DELIMITER;
-            let Some(payload) = accumulator.feed(byte) else { continue };
+            let Some(payload) = accumulator.feed(byte) else {
+                continue;
+            };
             match Message::parse(payload) {
                 Ok(message) => {
                     tally.packets += 1;
@@ -106,7 +125,8 @@ fn read(name: &str, mut input: Box<dyn Read>, accumulator: &mut Accumulator, out
             }
         }
         // A live line must show what has come.
-        if !still_read(written.and_then(|()| out.flush()))? {
+        tally.left = !still_read(written.and_then(|()| out.flush()))?;
+        if tally.left {
             return Ok(tally);
         }
     }
@@ -122,17 +142,31 @@ fn damage(tally: &Tally, drops: &Drops) -> String {
             (drops.short, "too short"),
             (drops.checksum, "wrong checksum"),
         ];
-        let causes: Vec<String> = causes.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-        parts.push(format!("{} damaged frames skipped: {}", drops.total(), causes.join(", ")));
+        let causes: Vec<String> = causes
+            .iter()
+            .filter(|(n, _)| *n > 0)
+            .map(|(n, what)| format!("{n} {what}"))
+            .collect();
+        parts.push(format!(
+            "{} damaged frames skipped: {}",
+            drops.total(),
+            causes.join(", ")
+        ));
     }
     if let Some(error) = &tally.first_refusal {
         parts.push(format!("{} refused, first: {error}", tally.refused));
     }
     if tally.unknown > 0 {
-        parts.push(format!("{} of a kind this version does not know", tally.unknown));
+        parts.push(format!(
+            "{} of a kind this version does not know",
+            tally.unknown
+        ));
     }
     if tally.tail > 0 {
-        parts.push(format!("{} bytes of an unfinished frame at the end", tally.tail));
+        parts.push(format!(
+            "{} bytes of an unfinished frame at the end",
+            tally.tail
+        ));
     }
     parts.join("; ")
 }

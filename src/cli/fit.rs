@@ -128,10 +128,15 @@ impl Engine {
         {
             let (pack, options) = *both;
             if pack.texture.is_none() {
-                log::warn!("{}: no neural mesh in this pack; fitting to landmarks and mask alone", pack.root.display());
+                log::warn!(
+                    "{}: no neural mesh in this pack; fitting to landmarks and mask alone",
+                    pack.root.display()
+                );
             }
             let files = NetworkFiles::of(&pack);
-            *self = Self::Running(Box::new(Estimator::new(pack, options).map_err(|e| files.fault(&e))?));
+            *self = Self::Running(Box::new(
+                Estimator::new(pack, options).map_err(|e| files.fault(&e))?,
+            ));
         }
         match self {
             Self::Running(estimator) => Ok(estimator),
@@ -173,20 +178,34 @@ impl<'a> Session<'a> {
         let shown = path.display().to_string();
         let photo = load_image(path)?;
         let (width, height) = photo.dimensions();
-        let intrinsics = self.camera.intrinsics(width, height).map_err(|fault| anyhow!("{shown}: {fault}"))?;
+        let intrinsics = self
+            .camera
+            .intrinsics(width, height)
+            .map_err(|fault| anyhow!("{shown}: {fault}"))?;
         if let Some(box_px) = self.args.box_px {
             check_box(box_px, width, height).map_err(|fault| anyhow!("{shown}: {fault}"))?;
         }
         let estimator = self.engine.start()?;
-        let people = self.start.estimate(estimator, &photo, &intrinsics).with_context(|| shown.clone())?;
+        let people = self
+            .start
+            .estimate(estimator, &photo, &intrinsics)
+            .with_context(|| shown.clone())?;
         if people.is_empty() && self.args.strict {
-            bail!("{shown}: nobody found, expected at least one person (--strict); mark somebody with --box or leave --strict out");
+            bail!(
+                "{shown}: nobody found, expected at least one person (--strict); mark somebody with --box or leave --strict out"
+            );
         }
         if !people.iter().all(is_finite) {
-            bail!("{shown}: the fit met numbers that are not finite, expected finite ones; check --intrinsics and --init");
+            bail!(
+                "{shown}: the fit met numbers that are not finite, expected finite ones; check --intrinsics and --init"
+            );
         }
         let subject = Subject {
-            file: path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+            file: path
+                .file_name()
+                .unwrap_or(path.as_os_str())
+                .to_string_lossy()
+                .into_owned(),
             time_us: time_us(path),
             photo: &photo,
             intrinsics,
@@ -196,7 +215,9 @@ impl<'a> Session<'a> {
             solver: self.args.solver,
         };
         let pose_file = subject.pose_file(&people);
-        let files = subject.files(&people, &pose_file).with_context(|| shown.clone())?;
+        let files = subject
+            .files(&people, &pose_file)
+            .with_context(|| shown.clone())?;
         self.folder.write(stem, &files)?;
         if self.args.json {
             return console.print(&pose_file.to_line()?);
@@ -204,7 +225,10 @@ impl<'a> Session<'a> {
         if people.is_empty() {
             return console.say(&format!("{shown}: nobody found; mark somebody with --box, or use a picture that shows a whole person larger"));
         }
-        pose_file.persons.iter().try_for_each(|person| console.say(&sentence(&shown, person, people.len())))
+        pose_file
+            .persons
+            .iter()
+            .try_for_each(|person| console.say(&sentence(&shown, person, people.len())))
     }
 }
 

@@ -47,6 +47,8 @@ enum Command {
     Decode(decode::DecodeArgs),
     /// Make pictures of synthetic people with their truth
     Synth(crate::synth::SynthArgs),
+    /// Learn the neural mesh of a pack from synthetic people
+    Learn(crate::learn::LearnArgs),
     /// Check or seal a model pack
     #[command(subcommand)]
     Pack(pack::PackCommand),
@@ -72,7 +74,12 @@ pub fn main() -> ExitCode {
     let end = match &cli.command {
         Command::Fit(args) => fit::run(args, &console),
         Command::Decode(args) => decode::run(args, &console),
-        Command::Synth(args) => crate::synth::run(args).map(|()| End::Done).map_err(Into::into),
+        Command::Synth(args) => crate::synth::run(args)
+            .map(|()| End::Done)
+            .map_err(Into::into),
+        Command::Learn(args) => crate::learn::run(args)
+            .map(|()| End::Done)
+            .map_err(Into::into),
         Command::Pack(command) => pack::run(command, &console),
     };
     match end {
@@ -88,7 +95,10 @@ pub fn main() -> ExitCode {
 /// Help and version go to stdout; a bad value is one line, other faults come with the usage.
 fn usage(error: &clap::Error) -> ExitCode {
     let code = u8::try_from(error.exit_code()).unwrap_or(2);
-    if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+    if matches!(
+        error.kind(),
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue
+    ) {
         let text = error.to_string();
         let first = text.split("\n\n").next().unwrap_or(&text);
         console::complain(first.trim_start_matches("error: "));

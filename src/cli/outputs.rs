@@ -18,7 +18,10 @@ pub(super) fn plan(images: &[PathBuf], folder: &Path) -> anyhow::Result<Vec<OsSt
     let mut stems = Vec::with_capacity(images.len());
     for image in images {
         let Some(stem) = image.file_stem() else {
-            bail!("{}: not the name of a file, expected a photograph; check the path", image.display());
+            bail!(
+                "{}: not the name of a file, expected a photograph; check the path",
+                image.display()
+            );
         };
         if let Some(other) = taken.insert(stem, image) {
             bail!(
@@ -31,11 +34,21 @@ pub(super) fn plan(images: &[PathBuf], folder: &Path) -> anyhow::Result<Vec<OsSt
         stems.push(stem.to_owned());
     }
     let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let inputs: HashMap<PathBuf, &Path> = images.iter().map(|image| (whole(image), image.as_path())).collect();
+    let inputs: HashMap<PathBuf, &Path> = images
+        .iter()
+        .map(|image| (whole(image), image.as_path()))
+        .collect();
     let folder = whole(folder);
     for (image, stem) in images.iter().zip(&stems) {
-        if let Some(victim) = names(&folder, stem).iter().find_map(|output| inputs.get(output)) {
-            bail!("{}: a result of {} would overwrite it, expected another folder; choose one with --out", victim.display(), image.display());
+        if let Some(victim) = names(&folder, stem)
+            .iter()
+            .find_map(|output| inputs.get(output))
+        {
+            bail!(
+                "{}: a result of {} would overwrite it, expected another folder; choose one with --out",
+                victim.display(),
+                image.display()
+            );
         }
     }
     Ok(stems)
@@ -64,10 +77,21 @@ impl Folder {
         if path.exists() && !path.is_dir() {
             bail!("{shown}: is a file, expected a folder for the results; choose another --out");
         }
-        let mut made: Vec<PathBuf> = path.ancestors().take_while(|p| !p.as_os_str().is_empty() && !p.exists()).map(Path::to_owned).collect();
+        let mut made: Vec<PathBuf> = path
+            .ancestors()
+            .take_while(|p| !p.as_os_str().is_empty() && !p.exists())
+            .map(Path::to_owned)
+            .collect();
         made.reverse();
-        let folder = Self { path: path.to_owned(), made };
-        let fault = |e| anyhow!("{shown}: cannot write ({e}), expected a folder that takes files; check its permissions or choose another --out");
+        let folder = Self {
+            path: path.to_owned(),
+            made,
+        };
+        let fault = |e| {
+            anyhow!(
+                "{shown}: cannot write ({e}), expected a folder that takes files; check its permissions or choose another --out"
+            )
+        };
         fs::create_dir_all(path).map_err(fault)?;
         temporary(path).map_err(fault)?;
         Ok(folder)
@@ -76,14 +100,24 @@ impl Folder {
     /// Writes all results of an image, or none.
     pub(super) fn write(&self, stem: &OsStr, contents: &[Vec<u8>; 4]) -> anyhow::Result<()> {
         let paths = names(&self.path, stem);
-        let fault = |path: &Path, e| anyhow!("{}: cannot write ({e}), expected room for the results; check free space and permissions", path.display());
+        let fault = |path: &Path, e| {
+            anyhow!(
+                "{}: cannot write ({e}), expected room for the results; check free space and permissions",
+                path.display()
+            )
+        };
         let mut ready = Vec::with_capacity(paths.len());
         for (path, bytes) in paths.iter().zip(contents) {
             if path.is_dir() {
-                bail!("{}: is a folder, expected a place for a result; remove it or choose another --out", path.display());
+                bail!(
+                    "{}: is a folder, expected a place for a result; remove it or choose another --out",
+                    path.display()
+                );
             }
             let mut file = temporary(&self.path).map_err(|e| fault(path, e))?;
-            file.write_all(bytes).and_then(|()| file.flush()).map_err(|e| fault(path, e))?;
+            file.write_all(bytes)
+                .and_then(|()| file.flush())
+                .map_err(|e| fault(path, e))?;
             ready.push(file);
         }
         for (i, file) in ready.into_iter().enumerate() {
@@ -133,11 +167,24 @@ mod tests {
     #[test]
     fn results_never_share_a_name_or_hit_an_image() {
         let out = Path::new("out");
-        assert_eq!(plan(&paths(&["a/x.jpg", "b/y.jpg"]), out).unwrap(), ["x", "y"]);
-        let error = plan(&paths(&["a/x.jpg", "b/x.png"]), out).unwrap_err().to_string();
-        assert!(error.starts_with("b/x.png: ") && error.contains("a/x.jpg") && error.contains("--out"), "{error}");
-        let error = plan(&paths(&["out/x.jpg", "out/x.overlay.png"]), out).unwrap_err().to_string();
-        assert!(error.starts_with("out/x.overlay.png: ") && error.contains("--out"), "{error}");
+        assert_eq!(
+            plan(&paths(&["a/x.jpg", "b/y.jpg"]), out).unwrap(),
+            ["x", "y"]
+        );
+        let error = plan(&paths(&["a/x.jpg", "b/x.png"]), out)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("b/x.png: ") && error.contains("a/x.jpg") && error.contains("--out"),
+            "{error}"
+        );
+        let error = plan(&paths(&["out/x.jpg", "out/x.overlay.png"]), out)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("out/x.overlay.png: ") && error.contains("--out"),
+            "{error}"
+        );
         assert!(plan(&paths(&[".."]), out).is_err());
     }
 
@@ -148,14 +195,21 @@ mod tests {
         {
             let folder = Folder::open(&path).unwrap();
             fs::create_dir(path.join("x.pose.bin")).unwrap();
-            let error = folder.write(OsStr::new("x"), &[const { Vec::new() }; 4]).unwrap_err();
+            let error = folder
+                .write(OsStr::new("x"), &[const { Vec::new() }; 4])
+                .unwrap_err();
             assert!(error.to_string().contains("x.pose.bin"));
             assert_eq!(fs::read_dir(&path).unwrap().count(), 1);
             fs::remove_dir(path.join("x.pose.bin")).unwrap();
         }
         assert_eq!(fs::read_dir(room.path()).unwrap().count(), 0);
         let folder = Folder::open(&path).unwrap();
-        folder.write(OsStr::new("x"), &[b"1".to_vec(), b"2".to_vec(), b"3".to_vec(), b"4".to_vec()]).unwrap();
+        folder
+            .write(
+                OsStr::new("x"),
+                &[b"1".to_vec(), b"2".to_vec(), b"3".to_vec(), b"4".to_vec()],
+            )
+            .unwrap();
         drop(folder);
         assert_eq!(fs::read(path.join("x.occlusion.png")).unwrap(), b"3");
         assert_eq!(fs::read_dir(&path).unwrap().count(), 4);

@@ -49,7 +49,11 @@ pub(super) fn run(command: &PackCommand, console: &Console) -> anyhow::Result<En
         PackCommand::Check { dir } => check(dir, console)?,
         PackCommand::Seal { dir } => {
             let changed = pack::seal(dir)?;
-            let what = if changed.is_empty() { "nothing to change".to_owned() } else { format!("new sha256 for {}", changed.join(", ")) };
+            let what = if changed.is_empty() {
+                "nothing to change".to_owned()
+            } else {
+                format!("new sha256 for {}", changed.join(", "))
+            };
             console.say(&format!("{}: {what}", dir.join("pack.toml").display()))?;
         }
     }
@@ -64,11 +68,19 @@ pub(super) fn find(given: Option<&Path>) -> anyhow::Result<PathBuf> {
     if let Some(path) = env::var_os(VARIABLE).filter(|p| !p.is_empty()) {
         return Ok(path.into());
     }
-    let beside = env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join(INSTALLED)));
+    let beside = env::current_exe()
+        .ok()
+        .and_then(|exe| Some(exe.parent()?.join(INSTALLED)));
     let places = [Some(PathBuf::from(HERE)), beside];
-    match places.into_iter().flatten().find(|p| p.join("pack.toml").is_file()) {
+    match places
+        .into_iter()
+        .flatten()
+        .find(|p| p.join("pack.toml").is_file())
+    {
         Some(path) => Ok(path),
-        None => bail!("no model pack found: {VARIABLE} is not set, and there is no pack.toml in {HERE} or in {INSTALLED} beside the program; name a pack with --pack DIR"),
+        None => bail!(
+            "no model pack found: {VARIABLE} is not set, and there is no pack.toml in {HERE} or in {INSTALLED} beside the program; name a pack with --pack DIR"
+        ),
     }
 }
 
@@ -93,9 +105,25 @@ impl NetworkFiles {
         use BackboneError::{Input, Load, OutputMissing, OutputShape};
         let detector = matches!(
             error,
-            Load { network: "detector", .. } | Input { network: "detector", .. } | OutputMissing { network: "detector", .. } | OutputShape { network: "detector", .. }
+            Load {
+                network: "detector",
+                ..
+            } | Input {
+                network: "detector",
+                ..
+            } | OutputMissing {
+                network: "detector",
+                ..
+            } | OutputShape {
+                network: "detector",
+                ..
+            }
         );
-        let path = if detector { &self.detector } else { &self.backbone };
+        let path = if detector {
+            &self.detector
+        } else {
+            &self.backbone
+        };
         anyhow!("{}: {error}", path.display())
     }
 }
@@ -113,9 +141,14 @@ fn check(dir: &Path, console: &Console) -> anyhow::Result<()> {
 fn summary(pack: &Pack) -> Vec<String> {
     let m = &pack.manifest;
     let body = &pack.body;
-    let blend = if body.posedirs.is_empty() { "without pose directions" } else { "with pose directions" };
+    let blend = if body.posedirs.is_empty() {
+        "without pose directions"
+    } else {
+        "with pose directions"
+    };
     let mesh = match &pack.texture {
-        None => "none yet: fits use landmarks and mask alone; make one with `neuralsmpl learn`".to_owned(),
+        None => "none yet: fits use landmarks and mask alone; make one with `neuralsmpl learn`"
+            .to_owned(),
         Some(t) => format!(
             "K = {} orientations, D = {} channels, gate softness {}, {} background components",
             t.components,
@@ -125,7 +158,11 @@ fn summary(pack: &Pack) -> Vec<String> {
         ),
     };
     let mut lines = vec![
-        format!("{}: pack \"{}\", all files are sound", pack.root.display(), m.name),
+        format!(
+            "{}: pack \"{}\", all files are sound",
+            pack.root.display(),
+            m.name
+        ),
         format!("  {}", m.description),
         format!("  model id     {}", pack.model_id()),
         format!("  licence      {}", m.licence),
@@ -137,17 +174,37 @@ fn summary(pack: &Pack) -> Vec<String> {
             body.keypoints.len()
         ),
         format!("  neural mesh  {mesh}"),
-        format!("  backbone     {0} x {0} pixels in, {1} x {1} cells of {2} features out", m.backbone.input, m.backbone.input / m.backbone.stride, m.backbone.channels),
+        format!(
+            "  backbone     {0} x {0} pixels in, {1} x {1} cells of {2} features out",
+            m.backbone.input,
+            m.backbone.input / m.backbone.stride,
+            m.backbone.channels
+        ),
         String::new(),
     ];
-    let rows: Vec<[String; 5]> = std::iter::once(["file", "what", "bytes", "licence", "source"].map(str::to_owned))
-        .chain(m.files.all().map(|(key, entry)| {
-            let bytes = std::fs::metadata(pack.root.join(&entry.path)).map_or(0, |meta| meta.len());
-            [entry.path.clone(), key.to_owned(), bytes.to_string(), entry.licence.clone(), entry.source.clone()]
-        }))
-        .collect();
-    let width = |column: usize| rows.iter().map(|r| r[column].chars().count()).max().unwrap_or(0);
+    let rows: Vec<[String; 5]> =
+        std::iter::once(["file", "what", "bytes", "licence", "source"].map(str::to_owned))
+            .chain(m.files.all().map(|(key, entry)| {
+                let bytes =
+                    std::fs::metadata(pack.root.join(&entry.path)).map_or(0, |meta| meta.len());
+                [
+                    entry.path.clone(),
+                    key.to_owned(),
+                    bytes.to_string(),
+                    entry.licence.clone(),
+                    entry.source.clone(),
+                ]
+            }))
+            .collect();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|r| r[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let (a, b, c, d) = (width(0), width(1), width(2), width(3));
-    lines.extend(rows.iter().map(|[file, what, bytes, licence, source]| format!("  {file:a$}  {what:b$}  {bytes:>c$}  {licence:d$}  {source}")));
+    lines.extend(rows.iter().map(|[file, what, bytes, licence, source]| {
+        format!("  {file:a$}  {what:b$}  {bytes:>c$}  {licence:d$}  {source}")
+    }));
     lines
 }

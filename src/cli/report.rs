@@ -5,14 +5,19 @@ use std::io::Cursor;
 use anyhow::Context;
 use image::{ImageFormat, RgbImage};
 
-use crate::emit::{FORMAT, ImageInfo, IntrinsicsInfo, PackInfo, PacketContext, PersonRecord, PoseFile, VERSION, packets, record};
+use crate::emit::{
+    FORMAT, ImageInfo, IntrinsicsInfo, PackInfo, PacketContext, PersonRecord, PoseFile, VERSION,
+    packets, record,
+};
 use crate::fit::Solver;
 use crate::frame::Intrinsics;
 use crate::pack::Pack;
 use crate::pipeline::PersonFit;
 use crate::readout::Visibility;
 use crate::texture::EnergyKind;
-use crate::view::{MeshView, OcclusionView, OverlayStyle, PERSON_COLOURS, occlusion_picture, overlay};
+use crate::view::{
+    MeshView, OcclusionView, OverlayStyle, PERSON_COLOURS, occlusion_picture, overlay,
+};
 
 /// One image and what was asked of it.
 pub(super) struct Subject<'a> {
@@ -38,7 +43,9 @@ impl Subject<'_> {
     /// The `pose.json`.
     pub(super) fn pose_file(&self, people: &[PersonFit]) -> PoseFile {
         let k = &self.intrinsics;
-        let persons = (1u16..).zip(people).map(|(id, fit)| record(id, fit, self.pack, k, self.energy, self.solver));
+        let persons = (1u16..)
+            .zip(people)
+            .map(|(id, fit)| record(id, fit, self.pack, k, self.energy, self.solver));
         PoseFile {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -67,7 +74,11 @@ impl Subject<'_> {
     }
 
     /// The contents of the files, in the order of [`super::outputs::ENDINGS`].
-    pub(super) fn files(&self, people: &[PersonFit], pose_file: &PoseFile) -> anyhow::Result<[Vec<u8>; 4]> {
+    pub(super) fn files(
+        &self,
+        people: &[PersonFit],
+        pose_file: &PoseFile,
+    ) -> anyhow::Result<[Vec<u8>; 4]> {
         let meshes: Vec<MeshView<'_>> = people
             .iter()
             .enumerate()
@@ -93,11 +104,17 @@ impl Subject<'_> {
             model_id: self.pack.model_id(),
             intrinsics: self.intrinsics,
             calibrated: self.source == "given",
-            image_size: [self.photo.width(), self.photo.height()].map(|side| u16::try_from(side).unwrap_or(u16::MAX)),
+            image_size: [self.photo.width(), self.photo.height()]
+                .map(|side| u16::try_from(side).unwrap_or(u16::MAX)),
         };
         Ok([
             pose_file.to_text()?,
-            png(&overlay(self.photo, &self.intrinsics, &meshes, OverlayStyle::default()))?,
+            png(&overlay(
+                self.photo,
+                &self.intrinsics,
+                &meshes,
+                OverlayStyle::default(),
+            ))?,
             png(&occlusion_picture(self.photo, &self.intrinsics, &views))?,
             packets(people, &context)?,
         ])
@@ -106,7 +123,9 @@ impl Subject<'_> {
 
 fn png(picture: &RgbImage) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, ImageFormat::Png).context("the picture of the result cannot be encoded")?;
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .context("the picture of the result cannot be encoded")?;
     Ok(bytes.into_inner())
 }
 
@@ -116,13 +135,22 @@ pub(super) fn is_finite(fit: &PersonFit) -> bool {
         && fit.before.total().is_finite()
         && fit.after.total().is_finite()
         && fit.box_px.iter().all(|v| v.is_finite())
-        && fit.joints.iter().all(|j| j.position_m.is_finite() && j.rotation.is_finite() && j.confidence.is_finite())
+        && fit
+            .joints
+            .iter()
+            .all(|j| j.position_m.is_finite() && j.rotation.is_finite() && j.confidence.is_finite())
 }
 
 /// One line for people to read.
 pub(super) fn sentence(image: &str, person: &PersonRecord, people: usize) -> String {
-    let away = person.joints.first().map_or(0.0, |pelvis| pelvis.position_m.iter().map(|v| v * v).sum::<f32>().sqrt());
-    let visible = person.joints.iter().filter(|j| j.visibility == Visibility::Visible).count();
+    let away = person.joints.first().map_or(0.0, |pelvis| {
+        pelvis.position_m.iter().map(|v| v * v).sum::<f32>().sqrt()
+    });
+    let visible = person
+        .joints
+        .iter()
+        .filter(|j| j.visibility == Visibility::Visible)
+        .count();
     let times = &person.timings_ms;
     format!(
         "{image}: person {} of {people} · {away:.2} m away · {visible} of {} joints visible · energy {:.2} → {:.2} in {} steps · {:.0} ms",

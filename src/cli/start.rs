@@ -7,7 +7,7 @@ use std::str::FromStr;
 use anyhow::bail;
 use image::RgbImage;
 
-use crate::body::{Body, Pose};
+use crate::body::Pose;
 use crate::emit::{PersonRecord, PoseFile, read_pose_file};
 use crate::frame::Intrinsics;
 use crate::init::Regressor;
@@ -30,7 +30,11 @@ impl FromStr for Init {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == "auto" { Self::Auto } else { Self::File(text.into()) })
+        Ok(if text == "auto" {
+            Self::Auto
+        } else {
+            Self::File(text.into())
+        })
     }
 }
 
@@ -41,7 +45,7 @@ pub(super) enum StartSource {
     /// An earlier result.
     Earlier(PathBuf, PoseFile),
     /// A network.
-    Regressor(Box<(Regressor, Body)>),
+    Regressor(Box<Regressor>),
 }
 
 impl StartSource {
@@ -49,38 +53,52 @@ impl StartSource {
         let Init::File(path) = init else {
             return Ok(Self::Landmarks);
         };
-        if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) {
+        if path
+            .extension()
+            .is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
+        {
             let regressor = Regressor::load(path, &pack.body)?;
-            return Ok(Self::Regressor(Box::new((regressor, pack.body.clone()))));
+            return Ok(Self::Regressor(Box::new(regressor)));
         }
         let file = read_pose_file(path, &pack.manifest.body.joints)?;
         Ok(Self::Earlier(path.clone(), file))
     }
 
     /// Estimates the people of an image from these starts.
-    pub(super) fn estimate(&mut self, estimator: &mut Estimator, image: &RgbImage, intrinsics: &Intrinsics) -> anyhow::Result<Vec<PersonFit>> {
+    pub(super) fn estimate(
+        &mut self,
+        estimator: &mut Estimator,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+    ) -> anyhow::Result<Vec<PersonFit>> {
         match self {
             Self::Landmarks => Ok(estimator.estimate(image, intrinsics, Start::Landmarks)?),
             Self::Earlier(path, file) => {
                 same_size(path, file, image)?;
                 let mut left: Vec<&PersonRecord> = file.persons.iter().collect();
-                let mut given = |box_px: [f32; 4], landmarks: &Pose| match take_best(&mut left, box_px) {
+                let mut given = |box_px: [f32; 4], landmarks: &Pose| match take_best(
+                    &mut left, box_px,
+                ) {
                     Some(person) => person.pose(),
                     None => {
-                        log::warn!("{}: nobody at box {box_px:?}; this person starts from the landmarks", path.display());
+                        log::warn!(
+                            "{}: nobody at box {box_px:?}; this person starts from the landmarks",
+                            path.display()
+                        );
                         landmarks.clone()
                     }
                 };
                 Ok(estimator.estimate(image, intrinsics, Start::Given(&mut given))?)
             }
-            Self::Regressor(both) => {
-                let (regressor, body) = &mut **both;
+            Self::Regressor(regressor) => {
                 let mut fault = None;
                 let mut given = |box_px: [f32; 4], landmarks: &Pose| {
-                    regressor.pose(image, intrinsics, body, box_px).unwrap_or_else(|error| {
-                        fault.get_or_insert(error);
-                        landmarks.clone()
-                    })
+                    regressor
+                        .pose(image, intrinsics, box_px)
+                        .unwrap_or_else(|error| {
+                            fault.get_or_insert(error);
+                            landmarks.clone()
+                        })
                 };
                 let people = estimator.estimate(image, intrinsics, Start::Given(&mut given))?;
                 match fault {
@@ -109,14 +127,18 @@ fn same_size(path: &Path, file: &PoseFile, image: &RgbImage) -> anyhow::Result<(
 
 /// Takes out the person whose box overlaps most, if by enough.
 fn take_best<'a>(left: &mut Vec<&'a PersonRecord>, box_px: [f32; 4]) -> Option<&'a PersonRecord> {
-    let scored = left.iter().enumerate().map(|(i, p)| (i, overlap(p.box_px, box_px)));
+    let scored = left
+        .iter()
+        .enumerate()
+        .map(|(i, p)| (i, overlap(p.box_px, box_px)));
     let (best, score) = scored.max_by(|a, b| a.1.total_cmp(&b.1))?;
     (score >= SAME_PERSON).then(|| left.swap_remove(best))
 }
 
 /// Intersection over union of two boxes, 0 where it has no meaning.
 fn overlap(a: [f32; 4], b: [f32; 4]) -> f32 {
-    let side = |axis: usize| (a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]) - a[axis].max(b[axis]);
+    let side =
+        |axis: usize| (a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]) - a[axis].max(b[axis]);
     let shared = side(0).max(0.0) * side(1).max(0.0);
     let ratio = shared / (a[2] * a[3] + b[2] * b[3] - shared);
     if ratio.is_finite() { ratio } else { 0.0 }

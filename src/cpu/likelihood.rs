@@ -49,10 +49,20 @@ fn madd<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// Sum by halves: a plain one would add lane after lane.
+#[inline(always)]
+fn folded(a: [f32; LANES]) -> f32 {
+    let b: [f32; 8] = std::array::from_fn(|i| a[i] + a[i + 8]);
+    let c: [f32; 4] = std::array::from_fn(|i| b[i] + b[i + 4]);
+    (c[0] + c[2]) + (c[1] + c[3])
+}
+
+/// Accumulators of an inner product.
+const LANES: usize = 16;
+
 /// Inner products of one feature with three means.
 #[inline(always)]
 fn dots<const FMA: bool>(f: &[f32], m: [&[f32]; 3]) -> [f32; 3] {
-    const LANES: usize = 16;
     let mut acc = [[0.0f32; LANES]; 3];
     let whole = f.len() - f.len() % LANES;
     let (fc, _) = f.as_chunks::<LANES>();
@@ -68,7 +78,7 @@ fn dots<const FMA: bool>(f: &[f32], m: [&[f32]; 3]) -> [f32; 3] {
     }
     let mut out = [0.0; 3];
     for i in 0..3 {
-        out[i] = acc[i].iter().sum();
+        out[i] = folded(acc[i]);
         for d in whole..f.len() {
             out[i] += f[d] * m[i][d];
         }

@@ -1,5 +1,5 @@
 //! The stages on the CPU, one file each, and the workspace that runs them in order:
-//! pose → skin → project → raster → score → silhouette → keypoints → adjoint → priors → normal.
+//! pose → skin → project → raster → score → silhouette → keypoints → adjoint → normal → priors.
 
 pub mod adjoint;
 pub mod keypoints;

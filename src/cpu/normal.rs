@@ -1,20 +1,50 @@
 //! Normal: Gauss–Newton curvature of all parameters from the curvature at points.
 //!
 //! In:  body, joints, symmetric 3×3 curvature W at camera-frame points
-//! Out: H [MAX_PARAMS²], symmetric, local tangent
+//! Out: `H[MAX_PARAMS²]`, symmetric, local tangent
 //!
 //! Like the composite-rigid-body algorithm (Featherstone 1983): each bone gathers the 6×6
-//! "inertia" Jᵀ W J of its points, J = [−[p]× I]; subtrees add up; a pair of joints (j below l)
+//! "inertia" Jᵀ W J of its points, `J = [−[p]× I]`; subtrees add up; a pair of joints (j below l)
 //! gets S_jᵀ I_j S_l. A point shared by bones counts for each with its skinning weight, which
 //! bounds the true curvature from above, so steps stay safe.
 
 use glam::{Mat3, Vec3};
+use multiversion::multiversion;
 
 use super::pose::Joints;
 use super::priors::cross_matrix;
 use super::skin::rest_point;
-use crate::body::{Body, SkinnedPoints};
+use crate::body::{Body, ShapeDirs, Skin, SkinnedPoints};
 use crate::limits::{MAX_BETAS, MAX_JOINTS, MAX_PARAMS};
+
+/// Betas, padded to a vector.
+const LANES: usize = MAX_BETAS.next_multiple_of(8);
+
+/// A vector per beta: rows x, y, z, one lane a beta; lanes beyond the betas hold 0.
+type Rows = [[f32; LANES]; 3];
+
+const ZERO: Rows = [[0.0; LANES]; 3];
+
+#[inline(always)]
+fn set(rows: &mut Rows, beta: usize, x: Vec3) {
+    for (row, x) in rows.iter_mut().zip(x.to_array()) {
+        row[beta] = x;
+    }
+}
+
+#[inline(always)]
+fn get(rows: &Rows, beta: usize) -> Vec3 {
+    Vec3::from_array(rows.map(|row| row[beta]))
+}
+
+#[inline(always)]
+fn add(rows: &mut Rows, scale: f32, other: &Rows) {
+    for (row, other) in rows.iter_mut().zip(other) {
+        for (sum, x) in row.iter_mut().zip(other) {
+            *sum += scale * x;
+        }
+    }
+}
 
 /// Curvature gathered by one bone.
 #[derive(Clone, Copy, Debug)]
@@ -23,32 +53,32 @@ struct Inertia {
     /// Rows: turn, columns: shift.
     mixed: Mat3,
     shift: Mat3,
-    turn_betas: [Vec3; MAX_BETAS],
-    shift_betas: [Vec3; MAX_BETAS],
+    turn_betas: Rows,
+    shift_betas: Rows,
 }
 
 const NO_INERTIA: Inertia = Inertia {
     turn: Mat3::ZERO,
     mixed: Mat3::ZERO,
     shift: Mat3::ZERO,
-    turn_betas: [Vec3::ZERO; MAX_BETAS],
-    shift_betas: [Vec3::ZERO; MAX_BETAS],
+    turn_betas: ZERO,
+    shift_betas: ZERO,
 };
 
 /// Accumulates point curvature.
 pub struct NormalEquations {
     bones: [Inertia; MAX_JOINTS],
-    betas: [[f32; MAX_BETAS]; MAX_BETAS],
+    betas: [[f32; LANES]; MAX_BETAS],
     /// dt_k/dβ − G_k dJ_k/dβ.
-    offset_betas: [[Vec3; MAX_BETAS]; MAX_JOINTS],
+    offset_betas: [Rows; MAX_JOINTS],
 }
 
 impl Default for NormalEquations {
     fn default() -> Self {
         Self {
             bones: [NO_INERTIA; MAX_JOINTS],
-            betas: [[0.0; MAX_BETAS]; MAX_BETAS],
-            offset_betas: [[Vec3::ZERO; MAX_BETAS]; MAX_JOINTS],
+            betas: [[0.0; LANES]; MAX_BETAS],
+            offset_betas: [ZERO; MAX_JOINTS],
         }
     }
 }
@@ -57,7 +87,7 @@ impl NormalEquations {
     /// Starts over for these joints.
     pub fn begin(&mut self, body: &Body, joints: &Joints) {
         self.bones[..body.joint_count()].fill(NO_INERTIA);
-        self.betas = [[0.0; MAX_BETAS]; MAX_BETAS];
+        self.betas = [[0.0; LANES]; MAX_BETAS];
         let mut moved = [[Vec3::ZERO; MAX_BETAS]; MAX_JOINTS];
         for j in 0..body.joint_count() {
             let own = body.joint_shapedirs[j];
@@ -66,7 +96,7 @@ impl NormalEquations {
                     None => own[b],
                     Some(p) => moved[p as usize][b] + joints.global[p as usize] * (own[b] - body.joint_shapedirs[p as usize][b]),
                 };
-                self.offset_betas[j][b] = moved[j][b] - joints.global[j] * own[b];
+                set(&mut self.offset_betas[j], b, moved[j][b] - joints.global[j] * own[b]);
             }
         }
     }
@@ -76,46 +106,7 @@ impl NormalEquations {
         for v in 0..points.len() {
             let Some(curvature) = w(v) else { continue };
             let x = rest_point(points, posedirs, feature, betas, v);
-            let skin = &points.skin[v];
-            let mut blend = Mat3::ZERO;
-            let mut by_betas = [Vec3::ZERO; MAX_BETAS];
-            for (&k, &share) in skin.joints.iter().zip(&skin.weights) {
-                if share > 0.0 {
-                    blend += joints.global[k as usize] * share;
-                    for (sum, o) in by_betas.iter_mut().zip(&self.offset_betas[k as usize]) {
-                        *sum += share * *o;
-                    }
-                }
-            }
-            for (sum, dir) in by_betas.iter_mut().zip(&points.shapedirs[v]) {
-                *sum += blend * *dir;
-            }
-            let weighted = by_betas.map(|d| curvature * d);
-            for (i, row) in self.betas.iter_mut().enumerate() {
-                for (j, sum) in row.iter_mut().enumerate().take(i + 1) {
-                    *sum += by_betas[i].dot(weighted[j]);
-                }
-            }
-            for (&k, &share) in skin.joints.iter().zip(&skin.weights) {
-                if share == 0.0 {
-                    continue;
-                }
-                let k = k as usize;
-                let p = joints.global[k] * (x - joints.rest[k]) + joints.position[k];
-                let arm = cross_matrix(p);
-                let shift = curvature * share;
-                let mixed = arm * shift;
-                let bone = &mut self.bones[k];
-                bone.shift += shift;
-                bone.mixed += mixed;
-                // [p]× W (−[p]×)ᵀᵀ: the transpose of a cross matrix is its negative.
-                bone.turn -= mixed * arm;
-                for b in 0..MAX_BETAS {
-                    let force = share * weighted[b];
-                    bone.shift_betas[b] += force;
-                    bone.turn_betas[b] += p.cross(force);
-                }
-            }
+            add_point(self, x, &points.skin[v], &points.shapedirs[v], joints, &curvature);
         }
     }
 
@@ -131,10 +122,8 @@ impl NormalEquations {
                 above.turn += below.turn;
                 above.mixed += below.mixed;
                 above.shift += below.shift;
-                for b in 0..MAX_BETAS {
-                    above.turn_betas[b] += below.turn_betas[b];
-                    above.shift_betas[b] += below.shift_betas[b];
-                }
+                add(&mut above.turn_betas, 1.0, &below.turn_betas);
+                add(&mut above.shift_betas, 1.0, &below.shift_betas);
             }
         }
         let (shift_at, betas_at) = (layout.translation(), layout.betas());
@@ -156,7 +145,7 @@ impl NormalEquations {
             }
             put(out, layout.rotation(j), shift_at, &against_shift);
             for b in 0..MAX_BETAS {
-                let row = local * (inertia.turn_betas[b] - arm * inertia.shift_betas[b]);
+                let row = local * (get(&inertia.turn_betas, b) - arm * get(&inertia.shift_betas, b));
                 for a in 0..3 {
                     both(out, layout.rotation(j) + a, betas_at + b, row[a]);
                 }
@@ -165,11 +154,66 @@ impl NormalEquations {
         put(out, shift_at, shift_at, &self.bones[0].shift);
         for b in 0..MAX_BETAS {
             for a in 0..3 {
-                both(out, shift_at + a, betas_at + b, self.bones[0].shift_betas[b][a]);
+                both(out, shift_at + a, betas_at + b, self.bones[0].shift_betas[a][b]);
             }
             for c in 0..=b {
                 both(out, betas_at + b, betas_at + c, self.betas[b][c]);
             }
+        }
+    }
+}
+
+/// Adds one point of rest position `x`.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn add_point(sums: &mut NormalEquations, x: Vec3, skin: &Skin, dirs: &ShapeDirs, joints: &Joints, curvature: &Mat3) {
+    let mut blend = Mat3::ZERO;
+    let mut by_betas = ZERO;
+    for (&k, &share) in skin.joints.iter().zip(&skin.weights) {
+        if share > 0.0 {
+            blend += joints.global[k as usize] * share;
+            add(&mut by_betas, share, &sums.offset_betas[k as usize]);
+        }
+    }
+    for (b, &dir) in dirs.iter().enumerate() {
+        let moved = get(&by_betas, b) + blend * dir;
+        set(&mut by_betas, b, moved);
+    }
+    let mut weighted = ZERO;
+    for (r, row) in weighted.iter_mut().enumerate() {
+        let w = curvature.row(r);
+        for (l, out) in row.iter_mut().enumerate() {
+            *out = w.x * by_betas[0][l] + w.y * by_betas[1][l] + w.z * by_betas[2][l];
+        }
+    }
+    for (i, row) in sums.betas.iter_mut().enumerate() {
+        let by = get(&by_betas, i);
+        for (l, sum) in row.iter_mut().enumerate() {
+            *sum += by.x * weighted[0][l] + by.y * weighted[1][l] + by.z * weighted[2][l];
+        }
+    }
+    for (&k, &share) in skin.joints.iter().zip(&skin.weights) {
+        if share == 0.0 {
+            continue;
+        }
+        let k = k as usize;
+        let p = joints.global[k] * (x - joints.rest[k]) + joints.position[k];
+        let arm = cross_matrix(p);
+        let shift = *curvature * share;
+        let mixed = arm * shift;
+        let bone = &mut sums.bones[k];
+        bone.shift += shift;
+        bone.mixed += mixed;
+        // [p]× W (−[p]×)ᵀᵀ: the transpose of a cross matrix is its negative.
+        bone.turn -= mixed * arm;
+        let q = p * share;
+        for l in 0..LANES {
+            let [fx, fy, fz] = [weighted[0][l], weighted[1][l], weighted[2][l]];
+            bone.shift_betas[0][l] += share * fx;
+            bone.shift_betas[1][l] += share * fy;
+            bone.shift_betas[2][l] += share * fz;
+            bone.turn_betas[0][l] += q.y * fz - q.z * fy;
+            bone.turn_betas[1][l] += q.z * fx - q.x * fz;
+            bone.turn_betas[2][l] += q.x * fy - q.y * fx;
         }
     }
 }

@@ -29,7 +29,7 @@ pub fn log_jacobian(theta: Vec3) -> Mat3 {
     Mat3::IDENTITY + 0.5 * k + c * (k * k)
 }
 
-/// [v]×.
+/// The matrix of `v ×`.
 pub fn cross_matrix(v: Vec3) -> Mat3 {
     Mat3::from_cols(Vec3::new(0.0, v.z, -v.y), Vec3::new(-v.z, 0.0, v.x), Vec3::new(v.y, -v.x, 0.0))
 }
@@ -91,7 +91,7 @@ fn gaussian(
     weight: f32,
     terms: &mut Terms,
     gradient: &mut [f32; MAX_PARAMS],
-    mut hessian: Option<&mut [f32]>,
+    hessian: Option<&mut [f32]>,
 ) {
     let n = 3 * (layout.joints - 1);
     let mut off = [0.0f32; 3 * MAX_JOINTS];
@@ -113,7 +113,7 @@ fn gaussian(
             gradient[at + a] += weight * g[a];
         }
     }
-    let Some(h) = hessian.as_deref_mut() else { return };
+    let Some(h) = hessian else { return };
     for i in 1..layout.joints {
         for j in 1..layout.joints {
             let block = |r: usize, c: usize| prior.precision[(3 * (i - 1) + r) * n + 3 * (j - 1) + c];

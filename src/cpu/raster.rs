@@ -1,11 +1,12 @@
 //! Raster: which triangle each grid cell's centre sees.
 //!
 //! In:  homogeneous image points, faces, depth window
-//! Out: keys [cells] (18-bit depth, 14-bit triangle id), front [triangles]
+//! Out: `keys[cells]` (18-bit depth, 14-bit triangle id), `front[triangles]`
 //!
 //! The key is what a GPU can settle with one 32-bit atomic minimum; ties go to the lower id.
 
 use glam::{Vec2, Vec3};
+use multiversion::multiversion;
 
 use super::project::DepthWindow;
 use crate::limits::NEAR_M;
@@ -71,6 +72,7 @@ pub fn seen<const FMA: bool>(p: [Vec3; 3], c: Vec2) -> Seen {
 }
 
 /// Rasterizes front faces; returns how many triangles were skipped for crossing the near plane.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn raster(points: &[Vec3], faces: &[[u32; 3]], window: DepthWindow, width: usize, height: usize, keys: &mut [u32], front: &mut [bool]) -> u32 {
     keys[..width * height].fill(EMPTY);
     let scale = DEPTH_STEPS / (window.far - window.near).max(1e-6);

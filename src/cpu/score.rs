@@ -1,7 +1,7 @@
 //! Score: how well each covered cell's feature fits the mesh (slides, Eq. 2), and its gradient.
 //!
-//! In:  keys [cells], homogeneous image points [V], likelihood, mask ratio [cells], weights
-//! Out: ratio [cells] (nats), posterior [cells] in 0..=1, gradient and curvature at the points,
+//! In:  `keys[cells]`, homogeneous image points `[V]`, likelihood, mask ratio `[cells]`, weights
+//! Out: `ratio[cells]` (nats), `posterior[cells]` in 0..=1, gradient and curvature at the points,
 //!      gradient on the gates; returns the two sums of the energy
 //!
 //! Visibility is frozen within a step: the motion of the outline is the silhouette stage's.

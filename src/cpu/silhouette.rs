@@ -84,6 +84,13 @@ pub fn silhouette(
     gradient: &mut [Vec3],
     curvature: &mut [Curvature],
 ) -> u32 {
+    find(outline, points, crossings);
+    gains(outline, likelihood, points, crossings, gradient, curvature)
+}
+
+/// Fills `crossings` with the outlines between neighbouring cell centres.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+fn find<'o>(outline: &Outline<'o>, points: &[Vec3], crossings: &mut [Crossing]) {
     crossings.fill(Crossing::EMPTY);
     for (index, edge) in outline.edges.iter().enumerate() {
         if let Some(side) = Side::of(outline, edge, points) {
@@ -92,7 +99,6 @@ pub fn silhouette(
             }
         }
     }
-    gains(outline, likelihood, points, crossings, gradient, curvature)
 }
 
 /// An edge between a front and a back face.
@@ -125,17 +131,20 @@ impl Side {
     }
 
     /// Sign of the outward direction along an axis.
+    #[inline(always)]
     fn outward(&self, axis: usize) -> f32 {
         let d = self.q[1] - self.q[0];
         [-d.y, d.x][axis].signum()
     }
 
     /// Depth at a point of the edge.
+    #[inline(always)]
     fn depth(&self, s: f32) -> f32 {
         1.0 / ((1.0 - s) / self.p[0].z + s / self.p[1].z)
     }
 
     /// Records where the edge passes between cell centres along `axis`.
+    #[inline(always)]
     fn cross(&self, o: &Outline<'_>, axis: usize, index: u32, crossings: &mut [Crossing]) {
         let across = 1 - axis;
         let (from, to) = (self.q[0][across], self.q[1][across]);
@@ -157,6 +166,7 @@ impl Side {
     }
 
     /// The lower cell of the pair between whose centres the edge is an outline.
+    #[inline(always)]
     fn seen(&self, o: &Outline<'_>, axis: usize, line: f32, position: f32, sign: f32, s: f32) -> Option<usize> {
         let below = (position - 0.5).floor();
         if below < 0.0 || below + 1.0 >= [o.width, o.height][axis] as f32 {
@@ -172,11 +182,13 @@ impl Side {
 }
 
 impl Outline<'_> {
+    #[inline(always)]
     fn cell(&self, axis: usize, line: f32, along: f32) -> usize {
         let (l, a) = (line as usize, along as usize);
         if axis == 0 { l * self.width + a } else { a * self.width + l }
     }
 
+    #[inline(always)]
     fn depth(&self, cell: usize) -> Option<f32> {
         raster::triangle(self.keys[cell]).map(|_| raster::depth(self.keys[cell], self.window))
     }
@@ -227,7 +239,11 @@ fn gains_with<const FMA: bool>(
             let corner = o.faces[side.triangle].iter().position(|&c| c as usize == side.ends[i]);
             b[corner.unwrap_or(0)] = share / side.p[i].z * z;
         }
-        let mut gain = likelihood.map_or(0.0, |l| o.weight * l.at::<FMA>(side.triangle, b, cell).ratio);
+        // No closure here: one that is not inlined loses the caller's vector instructions.
+        let mut gain = match likelihood {
+            Some(l) => o.weight * l.at::<FMA>(side.triangle, b, cell).ratio,
+            None => 0.0,
+        };
         if o.depth(outer).is_some() {
             gain -= o.weight * o.ratio[outer];
         } else {

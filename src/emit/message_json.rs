@@ -95,7 +95,11 @@ struct DropsLine {
 
 impl PoseLine {
     fn new(p: &PoseRepr) -> Self {
-        let joints = JOINT_NAMES.iter().zip(p.rotations).zip(p.visibility).zip(p.confidence);
+        let joints = JOINT_NAMES
+            .iter()
+            .zip(p.rotations)
+            .zip(p.visibility)
+            .zip(p.confidence);
         Self {
             sequence: p.sequence,
             time_us: p.time_us,
@@ -206,11 +210,21 @@ mod tests {
             ..PoseRepr::default()
         };
         let line = message_json(&Message::Pose(pose)).unwrap();
-        assert!(line.starts_with("{\"kind\":\"pose\",\"sequence\":0,"), "{line}");
-        assert!(line.contains("\"flags\":[\"OCCLUDED\",\"LATE\"]") && line.contains("\"translation_m\":[0.1,0.2,3.0]"), "{line}");
+        assert!(
+            line.starts_with("{\"kind\":\"pose\",\"sequence\":0,"),
+            "{line}"
+        );
+        assert!(
+            line.contains("\"flags\":[\"OCCLUDED\",\"LATE\"]")
+                && line.contains("\"translation_m\":[0.1,0.2,3.0]"),
+            "{line}"
+        );
         assert!(line.contains("{\"name\":\"right_hand\",\"rotation_xyzw\":[0.0,0.0,0.0,1.0],\"visibility\":\"visible\",\"confidence\":0.0}"), "{line}");
         let subject = message_json(&Message::Subject(SubjectRepr::default())).unwrap();
-        assert!(subject.starts_with("{\"kind\":\"subject\"") && subject.contains("\"focal\":[1.0,1.0]"), "{subject}");
+        assert!(
+            subject.starts_with("{\"kind\":\"subject\"") && subject.contains("\"focal\":[1.0,1.0]"),
+            "{subject}"
+        );
         let status = message_json(&Message::Status(StatusRepr::default())).unwrap();
         assert!(status.contains("\"temperature_c\":null"), "{status}");
         assert!([line, subject, status].iter().all(|l| !l.contains('\n')));

@@ -3,7 +3,9 @@
 use glam::Quat;
 use neuralsmpl_packet::pose::{Flags as PoseFlags, Visibility as Seen};
 use neuralsmpl_packet::subject::Flags as SubjectFlags;
-use neuralsmpl_packet::{Backend, EncodeError, Fraction, Message, PoseRepr, Quaternion, Rotation, SubjectRepr, frame};
+use neuralsmpl_packet::{
+    Backend, EncodeError, Fraction, Message, PoseRepr, Quaternion, Rotation, SubjectRepr, frame,
+};
 
 use super::record::fit_quality;
 use crate::frame::Intrinsics;
@@ -34,7 +36,10 @@ pub fn packets(people: &[PersonFit], context: &PacketContext) -> Result<Vec<u8>,
     let mut buffer = [0; frame::MAX_FRAME];
     let mut sequence = 0;
     for (id, fit) in (1u16..).zip(people) {
-        for message in [Message::Subject(subject(id, sequence, fit, context)), Message::Pose(pose(id, sequence + 1, fit, context))] {
+        for message in [
+            Message::Subject(subject(id, sequence, fit, context)),
+            Message::Pose(pose(id, sequence + 1, fit, context)),
+        ] {
             let len = message.encode(&mut buffer)?;
             out.extend_from_slice(&buffer[..len]);
         }
@@ -49,7 +54,11 @@ fn subject(person_id: u16, sequence: u32, fit: &PersonFit, context: &PacketConte
         sequence,
         time_us: context.time_us,
         person_id,
-        flags: if context.calibrated { SubjectFlags::CALIBRATED } else { SubjectFlags::empty() },
+        flags: if context.calibrated {
+            SubjectFlags::CALIBRATED
+        } else {
+            SubjectFlags::empty()
+        },
         model_id: context.model_id,
         image_size: context.image_size,
         focal: [k.fx, k.fy],
@@ -76,7 +85,11 @@ fn pose(person_id: u16, sequence: u32, fit: &PersonFit, context: &PacketContext)
     };
     repr.flags.set(PoseFlags::OCCLUDED, mostly_hidden(fit));
     // A body with fewer joints leaves the others at rest with confidence 0.
-    let joints = repr.rotations.iter_mut().zip(&mut repr.visibility).zip(&mut repr.confidence);
+    let joints = repr
+        .rotations
+        .iter_mut()
+        .zip(&mut repr.visibility)
+        .zip(&mut repr.confidence);
     for (((turn, seen), confidence), joint) in joints.zip(&fit.joints) {
         *turn = rotation(joint.rotation);
         *seen = visibility(joint.visibility);
@@ -87,7 +100,12 @@ fn pose(person_id: u16, sequence: u32, fit: &PersonFit, context: &PacketContext)
 
 /// Whether at least half of the covered cells look like something else.
 fn mostly_hidden(fit: &PersonFit) -> bool {
-    let cells = || fit.posterior.iter().zip(&fit.covered).filter(|(_, covered)| **covered);
+    let cells = || {
+        fit.posterior
+            .iter()
+            .zip(&fit.covered)
+            .filter(|(_, covered)| **covered)
+    };
     let hidden = cells().filter(|(p, _)| **p < 0.5).count();
     hidden > 0 && 2 * hidden >= cells().count()
 }

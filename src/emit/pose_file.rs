@@ -66,9 +66,13 @@ pub fn read_pose_file(path: &Path, joints: &[String]) -> Result<PoseFile, PoseFi
     if size > MAX_FILE {
         return Err(syntax(format!("{size} bytes")));
     }
-    let file: PoseFile = serde_json::from_slice(&fs::read(path).map_err(io)?).map_err(|e| syntax(e.to_string()))?;
+    let file: PoseFile =
+        serde_json::from_slice(&fs::read(path).map_err(io)?).map_err(|e| syntax(e.to_string()))?;
     if file.format != FORMAT || file.version != VERSION {
-        return Err(syntax(format!("this is \"{}\" version {}", file.format, file.version)));
+        return Err(syntax(format!(
+            "this is \"{}\" version {}",
+            file.format, file.version
+        )));
     }
     for (i, person) in file.persons.iter().enumerate() {
         check(person, joints).map_err(|(field, found, expected)| PoseFileError::Field {
@@ -87,11 +91,19 @@ type Fault = (String, String, String);
 fn check(person: &PersonRecord, joints: &[String]) -> Result<(), Fault> {
     let count = |field: &str, found: usize, expected: usize| match found == expected {
         true => Ok(()),
-        false => Err((field.to_owned(), format!("a list of {found}"), format!("a list of {expected}"))),
+        false => Err((
+            field.to_owned(),
+            format!("a list of {found}"),
+            format!("a list of {expected}"),
+        )),
     };
     let finite = |field: &str, values: &[f32]| match values.iter().all(|v| v.is_finite()) {
         true => Ok(()),
-        false => Err((field.to_owned(), format!("{values:?}"), "finite numbers".to_owned())),
+        false => Err((
+            field.to_owned(),
+            format!("{values:?}"),
+            "finite numbers".to_owned(),
+        )),
     };
     finite("box", &person.box_px)?;
     finite("translation_m", &person.translation_m)?;
@@ -100,7 +112,11 @@ fn check(person: &PersonRecord, joints: &[String]) -> Result<(), Fault> {
     count("joints", person.joints.len(), joints.len())?;
     for (j, (joint, name)) in person.joints.iter().zip(joints).enumerate() {
         if joint.name != *name {
-            return Err((format!("joints[{j}].name"), format!("\"{}\"", joint.name), format!("\"{name}\" as in the pack")));
+            return Err((
+                format!("joints[{j}].name"),
+                format!("\"{}\"", joint.name),
+                format!("\"{name}\" as in the pack"),
+            ));
         }
         let length = Quat::from_array(joint.rotation_xyzw).length();
         if (length - 1.0).abs() > UNIT || length.is_nan() {
@@ -133,7 +149,9 @@ impl PersonRecord {
 
 #[cfg(test)]
 mod tests {
-    use super::super::pose_json::{Energy, ImageInfo, IntrinsicsInfo, JointRecord, PackInfo, TermsRecord, TimingsRecord};
+    use super::super::pose_json::{
+        Energy, ImageInfo, IntrinsicsInfo, JointRecord, PackInfo, TermsRecord, TimingsRecord,
+    };
     use super::*;
     use crate::readout::Visibility;
 
@@ -219,8 +237,14 @@ mod tests {
         let text = String::from_utf8(sample().to_text().unwrap()).unwrap();
         assert_eq!(read(&text), Ok(sample()));
         assert_eq!(read(&sample().to_line().unwrap()), Ok(sample()));
-        assert!(text.contains("\n  \"persons\": [\n    {\n      \"id\": 1,\n"), "{text}");
-        assert!(text.contains("\n        {\"name\": \"left_hip\", \"position_m\": [0.1,-0.2,3.0],"), "{text}");
+        assert!(
+            text.contains("\n  \"persons\": [\n    {\n      \"id\": 1,\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\n        {\"name\": \"left_hip\", \"position_m\": [0.1,-0.2,3.0],"),
+            "{text}"
+        );
         assert!(text.ends_with("\n      }\n    }\n  ]\n}\n"), "{text}");
         assert!(!text.lines().any(|l| l.ends_with(' ')), "{text}");
     }
@@ -231,15 +255,30 @@ mod tests {
         for (from, to, words) in [
             ("\"steps\": 3", "\"steps\": \"x\"", "line "),
             ("      \"steps\": 3,\n", "", "missing field `steps`"),
-            ("\"version\": 1", "\"version\": 2", "version 2, expected neuralsmpl.pose version 1"),
-            ("\"left_hip\"", "\"hip\"", "field `persons[0].joints[1].name` is \"hip\", expected \"left_hip\""),
-            ("[0.6,0.0,0.0,0.8]", "[0.6,0.0,0.0,0.0]", "expected a unit quaternion"),
+            (
+                "\"version\": 1",
+                "\"version\": 2",
+                "version 2, expected neuralsmpl.pose version 1",
+            ),
+            (
+                "\"left_hip\"",
+                "\"hip\"",
+                "field `persons[0].joints[1].name` is \"hip\", expected \"left_hip\"",
+            ),
+            (
+                "[0.6,0.0,0.0,0.8]",
+                "[0.6,0.0,0.0,0.0]",
+                "expected a unit quaternion",
+            ),
             ("[0.0,0.3,3.0]", "[0.0,0.3,1e39]", "translation_m"),
         ] {
             let damaged = text.replacen(from, to, 1);
             assert_ne!(damaged, text, "{from}");
             let message = read(&damaged).unwrap_err();
-            assert!(message.contains(words) && !message.contains('\n'), "{message}");
+            assert!(
+                message.contains(words) && !message.contains('\n'),
+                "{message}"
+            );
         }
         assert!(read("").unwrap_err().contains("docs/pose-json.md"));
     }

@@ -149,7 +149,10 @@ pub struct Energy {
 
 /// Terms of the energy, weighted.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the terms of crate::energy::Terms by the same names")]
+#[allow(
+    missing_docs,
+    reason = "the terms of crate::energy::Terms by the same names"
+)]
 pub struct TermsRecord {
     pub likelihood: f64,
     pub mask: f64,
@@ -220,7 +223,11 @@ impl Formatter for Layout {
         out.write_all(b"[")
     }
 
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         self.field = false;
         out.write_all(if first { b"" } else { b"," })
     }
@@ -241,7 +248,11 @@ impl Formatter for Layout {
         out.write_all(b"{")
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        out: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         if !first {
             out.write_all(b",")?;
         }

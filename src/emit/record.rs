@@ -2,7 +2,9 @@
 
 use glam::Vec3;
 
-use super::pose_json::{Energy, JointRecord, KeypointRecord, PersonRecord, TermsRecord, TimingsRecord};
+use super::pose_json::{
+    Energy, JointRecord, KeypointRecord, PersonRecord, TermsRecord, TimingsRecord,
+};
 use crate::energy::Terms;
 use crate::fit::Solver;
 use crate::frame::Intrinsics;
@@ -33,7 +35,14 @@ pub const COCO17: [&str; 17] = [
 ];
 
 /// The record of one person. `id` counts from 1 within the image.
-pub fn record(id: u16, fit: &PersonFit, pack: &Pack, intrinsics: &Intrinsics, kind: EnergyKind, solver: Solver) -> PersonRecord {
+pub fn record(
+    id: u16,
+    fit: &PersonFit,
+    pack: &Pack,
+    intrinsics: &Intrinsics,
+    kind: EnergyKind,
+    solver: Solver,
+) -> PersonRecord {
     PersonRecord {
         id,
         score: fit.score,
@@ -74,12 +83,21 @@ fn joints(fit: &PersonFit, pack: &Pack) -> Vec<JointRecord> {
 
 /// Keypoints that the body does not carry are left out.
 fn coco17(fit: &PersonFit, pack: &Pack, intrinsics: &Intrinsics) -> Vec<KeypointRecord> {
-    let carried = |i: usize| pack.body.keypoints.skin.get(i).is_some_and(|s| s.weights.iter().any(|w| *w > 0.0));
+    let carried = |i: usize| {
+        pack.body
+            .keypoints
+            .skin
+            .get(i)
+            .is_some_and(|s| s.weights.iter().any(|w| *w > 0.0))
+    };
     let names = &pack.manifest.body.keypoints;
     COCO17
         .iter()
         .filter_map(|wanted| {
-            let i = names.iter().position(|name| name == wanted).filter(|&i| carried(i))?;
+            let i = names
+                .iter()
+                .position(|name| name == wanted)
+                .filter(|&i| carried(i))?;
             let position = *fit.keypoints.get(i)?;
             Some(KeypointRecord {
                 name: (*wanted).to_owned(),
@@ -97,7 +115,11 @@ fn pixel(position: Vec3, intrinsics: &Intrinsics) -> Option<[f32; 2]> {
 
 /// Mean posterior over the covered cells; 0 where nothing is covered.
 pub(super) fn fit_quality(fit: &PersonFit) -> f32 {
-    let covered = fit.posterior.iter().zip(&fit.covered).filter(|(_, covered)| **covered);
+    let covered = fit
+        .posterior
+        .iter()
+        .zip(&fit.covered)
+        .filter(|(_, covered)| **covered);
     let (sum, n) = covered.fold((0.0, 0u32), |(sum, n), (p, _)| (sum + p, n + 1));
     sum / n.max(1) as f32
 }

@@ -52,16 +52,17 @@ pub struct Frame {
 impl Frame {
     /// The camera, when given.
     pub fn camera(&self) -> Option<Intrinsics> {
-        self.intrinsics.map(|[fx, fy, cx, cy, k1, k2, p1, p2]| Intrinsics {
-            fx,
-            fy,
-            cx,
-            cy,
-            k1,
-            k2,
-            p1,
-            p2,
-        })
+        self.intrinsics
+            .map(|[fx, fy, cx, cy, k1, k2, p1, p2]| Intrinsics {
+                fx,
+                fy,
+                cx,
+                cy,
+                k1,
+                k2,
+                p1,
+                p2,
+            })
     }
 
     /// A joint's position.

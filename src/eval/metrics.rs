@@ -39,7 +39,8 @@ pub fn procrustes(found: &[Vec3], truth: &[Vec3]) -> Vec<DVec3> {
     for (a, b) in found.iter().zip(truth) {
         let (a, b) = (a.as_dvec3() - a0, b.as_dvec3() - b0);
         spread += a.length_squared();
-        covariance += nalgebra::Vector3::from(b.to_array()) * nalgebra::Vector3::from(a.to_array()).transpose();
+        covariance += nalgebra::Vector3::from(b.to_array())
+            * nalgebra::Vector3::from(a.to_array()).transpose();
     }
     let svd = covariance.svd(true, true);
     let (Some(u), Some(vt)) = (svd.u, svd.v_t) else {
@@ -48,15 +49,26 @@ pub fn procrustes(found: &[Vec3], truth: &[Vec3]) -> Vec<DVec3> {
     let mut sign = Matrix3::identity();
     sign[(2, 2)] = (u * vt).determinant().signum();
     let r = u * sign * vt;
-    let scale = if spread > 0.0 { (svd.singular_values.transpose() * sign).sum() / spread } else { 1.0 };
+    let scale = if spread > 0.0 {
+        (svd.singular_values.transpose() * sign).sum() / spread
+    } else {
+        1.0
+    };
     let r = DMat3::from_cols_slice(r.as_slice());
-    found.iter().map(|x| r * (x.as_dvec3() - a0) * scale + b0).collect()
+    found
+        .iter()
+        .map(|x| r * (x.as_dvec3() - a0) * scale + b0)
+        .collect()
 }
 
 /// Mean distance after Procrustes alignment with scale, mm.
 pub fn pa_mpjpe(found: &[Vec3], truth: &[Vec3]) -> f64 {
     let aligned = procrustes(found, truth);
-    let sum: f64 = aligned.iter().zip(truth).map(|(a, b)| a.distance(b.as_dvec3())).sum();
+    let sum: f64 = aligned
+        .iter()
+        .zip(truth)
+        .map(|(a, b)| a.distance(b.as_dvec3()))
+        .sum();
     1e3 * sum / truth.len().max(1) as f64
 }
 
@@ -66,15 +78,30 @@ mod tests {
     use glam::{Mat3, Quat};
 
     fn cloud() -> Vec<Vec3> {
-        (0..12).map(|i| Vec3::new((i as f32).sin(), (1.7 * i as f32).cos(), (0.3 * i as f32).sin() * 2.0)).collect()
+        (0..12)
+            .map(|i| {
+                Vec3::new(
+                    (i as f32).sin(),
+                    (1.7 * i as f32).cos(),
+                    (0.3 * i as f32).sin() * 2.0,
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn a_similarity_is_undone() {
         let truth = cloud();
         let r = Mat3::from_quat(Quat::from_scaled_axis(Vec3::new(0.4, -1.0, 2.0)));
-        let found: Vec<Vec3> = truth.iter().map(|x| r * *x * 0.37 + Vec3::new(1.0, 2.0, 3.0)).collect();
-        assert!(pa_mpjpe(&found, &truth) < 1e-2, "{}", pa_mpjpe(&found, &truth));
+        let found: Vec<Vec3> = truth
+            .iter()
+            .map(|x| r * *x * 0.37 + Vec3::new(1.0, 2.0, 3.0))
+            .collect();
+        assert!(
+            pa_mpjpe(&found, &truth) < 1e-2,
+            "{}",
+            pa_mpjpe(&found, &truth)
+        );
     }
 
     #[test]

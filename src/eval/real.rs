@@ -58,7 +58,10 @@ pub fn run(args: &RealArgs) -> Result<()> {
         },
     )?;
     println!("PA-MPJPE over 12 limb joints, mm ({steps} steps at most)");
-    println!("{:24} {:>7} {:>9} {:>9} {:>9} {:>9}", "clip", "frames", SYSTEMS[0], SYSTEMS[1], SYSTEMS[2], SYSTEMS[3]);
+    println!(
+        "{:24} {:>7} {:>9} {:>9} {:>9} {:>9}",
+        "clip", "frames", SYSTEMS[0], SYSTEMS[1], SYSTEMS[2], SYSTEMS[3]
+    );
     let mut report = serde_json::Map::new();
     for clip in &args.clips {
         let manifest = clip.join("manifest.jsonl");
@@ -77,20 +80,39 @@ pub fn run(args: &RealArgs) -> Result<()> {
             }
         }
         let mean = sums.map(|s| s / f64::from(count));
-        let name = clip.file_name().map_or_else(|| clip.display().to_string(), |n| n.to_string_lossy().into_owned());
-        let note = if missed > 0 { format!("  nobody found in {missed}") } else { String::new() };
-        println!("{name:24} {count:>7} {:>9.1} {:>9.1} {:>9.1} {:>9.1}{note}", mean[0], mean[1], mean[2], mean[3]);
-        let entry = SYSTEMS.iter().zip(mean).map(|(k, v)| ((*k).to_owned(), v.into())).collect();
+        let name = clip.file_name().map_or_else(
+            || clip.display().to_string(),
+            |n| n.to_string_lossy().into_owned(),
+        );
+        let note = if missed > 0 {
+            format!("  nobody found in {missed}")
+        } else {
+            String::new()
+        };
+        println!(
+            "{name:24} {count:>7} {:>9.1} {:>9.1} {:>9.1} {:>9.1}{note}",
+            mean[0], mean[1], mean[2], mean[3]
+        );
+        let entry = SYSTEMS
+            .iter()
+            .zip(mean)
+            .map(|(k, v)| ((*k).to_owned(), v.into()))
+            .collect();
         report.insert(name, serde_json::Value::Object(entry));
     }
     if let Some(path) = &args.json {
         let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text).with_context(|| format!("{}: cannot write; check the folder", path.display()))?;
+        std::fs::write(path, text)
+            .with_context(|| format!("{}: cannot write; check the folder", path.display()))?;
     }
     Ok(())
 }
 
-fn errors(estimator: &mut Estimator, clip: &std::path::Path, frame: &Frame) -> Result<Option<Errors>> {
+fn errors(
+    estimator: &mut Estimator,
+    clip: &std::path::Path,
+    frame: &Frame,
+) -> Result<Option<Errors>> {
     let path = clip.join(&frame.image);
     let image = load_image(&path)?;
     let fov = estimator.pack().manifest.camera.fov_deg;
@@ -98,7 +120,10 @@ fn errors(estimator: &mut Estimator, clip: &std::path::Path, frame: &Frame) -> R
         .camera()
         .unwrap_or_else(|| crate::frame::Intrinsics::from_fov(fov, image.width(), image.height()));
     estimator.options_mut().box_px = frame.box_px;
-    let truth: Vec<(usize, Vec3)> = LIMBS.iter().filter_map(|(name, k)| Some((*k, frame.joint(name)?))).collect();
+    let truth: Vec<(usize, Vec3)> = LIMBS
+        .iter()
+        .filter_map(|(name, k)| Some((*k, frame.joint(name)?)))
+        .collect();
     let target: Vec<Vec3> = truth.iter().map(|t| t.1).collect();
     let all = estimator.model_mut().settings.weights;
     let likelihood_free = Weights {
@@ -112,8 +137,15 @@ fn errors(estimator: &mut Estimator, clip: &std::path::Path, frame: &Frame) -> R
         let people = estimator.estimate(&image, &intrinsics, Start::Landmarks);
         estimator.model_mut().settings.weights = all;
         let people = people?;
-        let Some(person) = people.first() else { return Ok(None) };
-        let pick = |points: &[Vec3]| -> f64 { pa_mpjpe(&truth.iter().map(|t| points[t.0]).collect::<Vec<_>>(), &target) };
+        let Some(person) = people.first() else {
+            return Ok(None);
+        };
+        let pick = |points: &[Vec3]| -> f64 {
+            pa_mpjpe(
+                &truth.iter().map(|t| points[t.0]).collect::<Vec<_>>(),
+                &target,
+            )
+        };
         out[0] = pick(&person.world);
         out[1] = pick(&person.start_keypoints);
         out[column] = pick(&person.keypoints);

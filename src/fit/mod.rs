@@ -149,15 +149,19 @@ impl Fitter {
         outcome
     }
 
-    /// Scores the start and its mirror hypothesis, then descends from the better.
-    /// The mirror costs one evaluation and, if it is within reach, a share of the steps.
+    /// Gives the start and its mirror hypothesis a quarter of the steps each, and the rest to the
+    /// better. With fewer than four steps only the start is descended from.
     pub fn fit_best(&mut self, problem: &Problem<'_>, start: &Pose, schedule: &Schedule) -> Outcome {
         let Some(other) = self.mirror.as_ref().map(|pairs| mirrored(pairs, start)) else {
             return self.fit(problem, start, schedule, &mut |_| ());
         };
+        let steps = schedule.steps / 4;
+        if steps == 0 {
+            return self.fit(problem, start, schedule, &mut |_| ());
+        }
         let trial = Schedule {
-            steps: schedule.steps.div_ceil(4),
-            global_steps: 0,
+            steps,
+            global_steps: schedule.global_steps.min(steps / 2),
             ..*schedule
         };
         let first = self.fit(problem, start, &trial, &mut |_| ());

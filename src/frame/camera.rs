@@ -68,7 +68,9 @@ impl Intrinsics {
 
     /// Whether there is any distortion.
     pub fn is_distorted(&self) -> bool {
-        [self.k1, self.k2, self.p1, self.p2].iter().any(|&k| k != 0.0)
+        [self.k1, self.k2, self.p1, self.p2]
+            .iter()
+            .any(|&k| k != 0.0)
     }
 }
 
@@ -104,8 +106,16 @@ impl Region {
         let half = 0.5 * size as f32;
         GridCamera {
             rows: [
-                Vec3::new(s * cos * intrinsics.fx, s * sin * intrinsics.fy, s * (cos * d.x + sin * d.y) + half),
-                Vec3::new(-s * sin * intrinsics.fx, s * cos * intrinsics.fy, s * (cos * d.y - sin * d.x) + half),
+                Vec3::new(
+                    s * cos * intrinsics.fx,
+                    s * sin * intrinsics.fy,
+                    s * (cos * d.x + sin * d.y) + half,
+                ),
+                Vec3::new(
+                    -s * sin * intrinsics.fx,
+                    s * cos * intrinsics.fy,
+                    s * (cos * d.y - sin * d.x) + half,
+                ),
             ],
         }
     }
@@ -181,7 +191,11 @@ mod tests {
             p2: -2e-3,
             ..Intrinsics::from_fov(70.0, 1920, 1080)
         };
-        for point in [Vec2::new(100.0, 80.0), Vec2::new(960.0, 540.0), Vec2::new(1800.0, 1000.0)] {
+        for point in [
+            Vec2::new(100.0, 80.0),
+            Vec2::new(960.0, 540.0),
+            Vec2::new(1800.0, 1000.0),
+        ] {
             assert!((k.distort(k.undistort(point)) - point).length() < 0.05);
         }
     }

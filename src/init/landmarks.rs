@@ -37,7 +37,12 @@ const STEPS_2D: u32 = 10;
 
 /// Fills the keypoint targets of an observation from an opinion about the person in `region`.
 /// The network's 3D points are relative to the ray through the region; they are turned into the camera's frame.
-pub fn set_targets(opinion: &Opinion, region: &Region, intrinsics: &Intrinsics, out: &mut Observation) {
+pub fn set_targets(
+    opinion: &Opinion,
+    region: &Region,
+    intrinsics: &Intrinsics,
+    out: &mut Observation,
+) {
     let ray = Vec3::new(
         (region.center.x - intrinsics.cx) / intrinsics.fx,
         (region.center.y - intrinsics.cy) / intrinsics.fy,
@@ -45,7 +50,12 @@ pub fn set_targets(opinion: &Opinion, region: &Region, intrinsics: &Intrinsics, 
     );
     let turn = Quat::from_rotation_arc(Vec3::Z, ray.normalize());
     let grid = out.grid as f32;
-    for (i, target) in out.keypoints.iter_mut().enumerate().take(opinion.points.len()) {
+    for (i, target) in out
+        .keypoints
+        .iter_mut()
+        .enumerate()
+        .take(opinion.points.len())
+    {
         *target = KeypointTarget {
             position: region.to_crop(opinion.points[i], grid),
             confidence: opinion.confidence[i],
@@ -82,7 +92,10 @@ impl Initializer {
             mask: 0.0,
             ..settings.weights
         };
-        Self { in_space, in_picture }
+        Self {
+            in_space,
+            in_picture,
+        }
     }
 
     /// A pose that meets the landmarks of `observation`.
@@ -120,7 +133,12 @@ impl Initializer {
         let rows = observation.camera.rows;
         let mut a = Matrix3::<f64>::identity() * 1e-9;
         let mut b = Vector3::<f64>::zeros();
-        for (x, target) in fitter.workspace.keypoints.iter().zip(&observation.keypoints) {
+        for (x, target) in fitter
+            .workspace
+            .keypoints
+            .iter()
+            .zip(&observation.keypoints)
+        {
             let w = f64::from(target.confidence * target.confidence);
             if w <= 0.0 {
                 continue;
@@ -129,7 +147,11 @@ impl Initializer {
             for (row, u) in [(rows[0], target.position.x), (rows[1], target.position.y)] {
                 // (row − u e_z) · (x + t) = 0
                 let normal = row - Vec3::Z * u;
-                let n = Vector3::new(f64::from(normal.x), f64::from(normal.y), f64::from(normal.z));
+                let n = Vector3::new(
+                    f64::from(normal.x),
+                    f64::from(normal.y),
+                    f64::from(normal.z),
+                );
                 a += w * n * n.transpose();
                 b -= w * n * f64::from(normal.dot(x));
             }
@@ -162,7 +184,8 @@ fn swing_limbs(body: &Body, targets: &[KeypointTarget], pose: &mut Pose) {
     for j in 0..body.joint_count() {
         let above = body.parents[j].map_or(Mat3::IDENTITY, |p| global[p as usize]);
         if let Some(&(_, from, to)) = LIMBS.iter().find(|l| l.0 == j) {
-            let rest = (body.keypoints.template[to] - body.keypoints.template[from]).normalize_or(Vec3::Y);
+            let rest =
+                (body.keypoints.template[to] - body.keypoints.template[from]).normalize_or(Vec3::Y);
             let seen = targets[to].offset - targets[from].offset;
             let wanted = (above.transpose() * seen).normalize_or(rest);
             pose.rotations[j] = Mat3::from_quat(Quat::from_rotation_arc(rest, wanted));

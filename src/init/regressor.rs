@@ -13,7 +13,7 @@ use crate::backbone::BackboneError;
 use crate::backbone::network::Network;
 use crate::body::{Body, Pose};
 use crate::frame::{Intrinsics, Region, sample};
-use crate::limits::{MAX_BETAS, MAX_JOINTS};
+use crate::limits::MAX_BETAS;
 
 /// Side of the input crop.
 const SIDE: usize = 224;
@@ -83,7 +83,11 @@ impl Regressor {
         })?;
         let mut fault = None;
         for shape in POSE_SHAPES {
-            let ports = vec![("pose", shape.to_vec()), ("betas", vec![1, 10]), ("camera", vec![1, 3])];
+            let ports = vec![
+                ("pose", shape.to_vec()),
+                ("betas", vec![1, 10]),
+                ("camera", vec![1, 3]),
+            ];
             match Network::load("regressor", &bytes, SIDE, ports) {
                 Ok(network) => {
                     return Ok(Self {
@@ -107,7 +111,12 @@ impl Regressor {
     ///
     /// # Errors
     /// When the network fails or gives values that are not numbers.
-    pub fn pose(&mut self, image: &RgbImage, intrinsics: &Intrinsics, body: &Body, box_px: [f32; 4]) -> Result<Pose, RegressorError> {
+    pub fn pose(
+        &mut self,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+        box_px: [f32; 4],
+    ) -> Result<Pose, RegressorError> {
         let [x, y, w, h] = box_px;
         let region = Region {
             center: intrinsics.undistort(Vec2::new(x + 0.5 * w, y + 0.5 * h)),
@@ -122,7 +131,9 @@ impl Regressor {
             .fill(|input| {
                 sample(image, intrinsics, &region, SIDE, input);
                 for (c, plane) in input.chunks_exact_mut(SIDE * SIDE).enumerate() {
-                    plane.iter_mut().for_each(|v| *v = (*v - MEAN[c]) / DEVIATION[c]);
+                    plane
+                        .iter_mut()
+                        .for_each(|v| *v = (*v - MEAN[c]) / DEVIATION[c]);
                 }
             })
             .map_err(&fault)?;
@@ -142,7 +153,6 @@ impl Regressor {
         }
         pose.betas.copy_from_slice(&betas[..MAX_BETAS]);
         pose.translation = translation([camera[0], camera[1], camera[2]], &region, intrinsics);
-        debug_assert!(body.joint_count() <= MAX_JOINTS);
         Ok(pose)
     }
 }
@@ -168,6 +178,7 @@ fn translation([s, tx, ty]: [f32; 3], region: &Region, intrinsics: &Intrinsics) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pack::Pack;
 
     #[test]
     fn weak_perspective_lands_in_the_crop() {
@@ -188,5 +199,25 @@ mod tests {
         let r = orthonormal(Vec3::new(2.0, 0.1, 0.0), Vec3::new(0.3, 1.0, 0.5));
         assert!((r.determinant() - 1.0).abs() < 1e-5);
         assert!((r.x_axis.dot(r.y_axis)).abs() < 1e-6);
+    }
+
+    #[test]
+    fn networks_of_the_contract_run_and_others_are_named() {
+        use crate::backbone::test_onnx;
+        let pack = Pack::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models/person"))).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("regressor.onnx");
+        let outputs = [("pose", 144, 0.5), ("betas", 10, 0.1), ("camera", 3, 0.8)];
+        std::fs::write(&path, test_onnx::model(SIDE, 3, &outputs)).unwrap();
+        let mut regressor = Regressor::load(&path, &pack.body).unwrap();
+        let image = RgbImage::from_pixel(64, 48, image::Rgb([90, 90, 90]));
+        let k = Intrinsics::from_fov(55.0, 64, 48);
+        let pose = regressor.pose(&image, &k, [20.0, 10.0, 20.0, 30.0]).unwrap();
+        assert!(pose.is_finite() && pose.translation.z > 0.0);
+        assert!(pose.rotations.iter().all(|r| (r.determinant() - 1.0).abs() < 1e-4));
+        std::fs::write(&path, test_onnx::model(SIDE, 2, &outputs[..2])).unwrap();
+        let message = Regressor::load(&path, &pack.body).err().unwrap().to_string();
+        assert!(message.contains("regressor.onnx") && message.contains("camera"), "{message}");
+        assert!(!message.contains('\n'));
     }
 }

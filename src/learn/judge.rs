@@ -62,6 +62,9 @@ pub struct Report {
     pub auroc_background: f64,
     /// Chance that it scores above a feature of elsewhere on the person.
     pub auroc_elsewhere: f64,
+    /// Share of background cells that score above the background, 1, 2, … cells off the outline,
+    /// in the place of the nearest cell on the person.
+    pub halo: Vec<f64>,
     /// By temperature.
     pub heat: Vec<Heat>,
 }
@@ -74,6 +77,8 @@ struct Tally {
     /// Log-likelihood ratios in place, of background there, of elsewhere there.
     ratios: [Vec<f32>; 3],
     heat: Vec<[f64; 4]>,
+    /// Per distance from the outline: cells, cells above the background.
+    halo: [(u64, u64); pick::REACH],
     pictures: u64,
 }
 
@@ -96,10 +101,18 @@ pub fn judge(series: &Series<'_>, texture: &Texture) -> Result<Report, LearnErro
         let alphas = limb_alphas(body, &truth.joints, texture.gate(EnergyKind::Paper));
         let useful = |cell: &usize| pick::is_feature(feature(*cell));
         let person: Vec<_> = pick::foreground(truth).filter(|(cell, ..)| useful(cell)).collect();
-        let behind = pick::background(&made.mask, seen.grid).into_iter().filter(useful);
-        let behind: Vec<usize> = behind.collect();
+        let behind = pick::background(&made.mask, seen.grid).far;
+        let behind: Vec<usize> = behind.into_iter().filter(useful).collect();
         if person.is_empty() || behind.is_empty() {
             return;
+        }
+        for (cell, inside, distance) in pick::off_outline(truth, &made.mask) {
+            if useful(&cell) {
+                let place = (truth.triangle[inside] as usize, truth.barycentric[inside]);
+                let above = ratio(texture, body, place, &alphas, feature(cell)) > 0.0;
+                let (cells, high) = &mut tally.halo[distance - 1];
+                (*cells, *high) = (*cells + 1, *high + u64::from(above));
+            }
         }
         for _ in 0..CELLS {
             let (cell, t, b) = person[rng.random_range(0..person.len())];
@@ -200,7 +213,11 @@ fn summary(lanes: Vec<Tally>, names: &[String]) -> Report {
     let mut counts: BTreeMap<String, (u64, [u64; 3], u64)> = BTreeMap::new();
     let mut ratios: [Vec<f32>; 3] = Default::default();
     let mut heat = vec![[0.0; 4]; TEMPERATURES.len()];
+    let mut halo = [(0, 0); pick::REACH];
     for lane in lanes {
+        for (sum, (cells, high)) in halo.iter_mut().zip(lane.halo) {
+            *sum = (sum.0 + cells, sum.1 + high);
+        }
         report.pictures += lane.pictures;
         for (limb, (cells, hits, swaps)) in lane.limbs.into_iter().enumerate() {
             let part = names[limb].trim_start_matches("left_").trim_start_matches("right_");
@@ -225,6 +242,7 @@ fn summary(lanes: Vec<Tally>, names: &[String]) -> Report {
         };
         report.places.insert(part, place);
     }
+    report.halo = halo.iter().map(|&(n, high)| high as f64 / (n as f64).max(1.0)).collect();
     let judged = ratios[0].len().max(1) as f64;
     report.auroc_background = chance_above(&ratios[0], &ratios[1]);
     report.auroc_elsewhere = chance_above(&ratios[0], &ratios[2]);
@@ -269,6 +287,8 @@ impl fmt::Display for Report {
         }
         writeln!(f, "person above background in the same place: {:.4}", self.auroc_background)?;
         writeln!(f, "person above person elsewhere:             {:.4}", self.auroc_elsewhere)?;
+        let halo: Vec<String> = self.halo.iter().map(|h| format!("{:.1}%", 100.0 * h)).collect();
+        writeln!(f, "taken for the person 1, 2, … cells off the outline: {}", halo.join(", "))?;
         writeln!(f, "temperature   ratio person  background   visible person  background")?;
         for h in &self.heat {
             writeln!(

@@ -15,7 +15,8 @@ use crate::pack::Pack;
 use crate::synth::open_studio;
 use crate::texture::{Gate, Texture};
 
-/// Background features kept for the mixture: 6 MB.
+/// Background features kept for the mixture, 6 MB: half of them from the person's fringe, where
+/// features are hardest to tell from the person's and where outlines and occluders lie.
 const BACKGROUND_SAMPLE: usize = 24_000;
 /// Fewest cells on the person that say anything about it.
 const LEAST_CELLS: u64 = 100;
@@ -64,7 +65,8 @@ pub struct LearnArgs {
 /// What one lane gathers.
 struct Gathered {
     evidence: Evidence,
-    background: Reservoir,
+    /// Background cells near the person, and the others.
+    background: [Reservoir; 2],
 }
 
 /// Learns the neural mesh of `args.pack`, writes it and prints how well it tells places apart.
@@ -136,7 +138,10 @@ fn learn(series: &Series<'_>) -> Result<(Texture, u64), LearnError> {
     let vertices = body.vertices.len();
     let lane = |number: usize| Gathered {
         evidence: Evidence::new(vertices, k, d),
-        background: Reservoir::new(BACKGROUND_SAMPLE / LANES, d, series.seed, number as u64),
+        background: [0, 1].map(|i| {
+            let stream = (2 * number + i) as u64;
+            Reservoir::new(BACKGROUND_SAMPLE / (2 * LANES), d, series.seed, stream)
+        }),
     };
     let lanes = series.visit("learning", lane, |sums, made, seen| {
         let feature = |cell: usize| &seen.features[cell * d..][..d];
@@ -147,9 +152,12 @@ fn learn(series: &Series<'_>) -> Result<(Texture, u64), LearnError> {
                 sums.evidence.add(face, b, limb, &alphas, feature(cell));
             }
         }
-        for cell in pick::background(&made.mask, seen.grid) {
-            if pick::is_feature(feature(cell)) {
-                sums.background.offer(feature(cell));
+        let behind = pick::background(&made.mask, seen.grid);
+        for (kept, cells) in sums.background.iter_mut().zip([behind.fringe, behind.far]) {
+            for cell in cells {
+                if pick::is_feature(feature(cell)) {
+                    kept.offer(feature(cell));
+                }
             }
         }
     })?;
@@ -157,8 +165,10 @@ fn learn(series: &Series<'_>) -> Result<(Texture, u64), LearnError> {
     let (mut rows, mut clutter) = (Vec::new(), vec![0.0; d]);
     for lane in &lanes {
         evidence.merge(&lane.evidence);
-        rows.extend_from_slice(lane.background.rows());
-        clutter.iter_mut().zip(lane.background.sum()).for_each(|(c, s)| *c += s);
+        for kept in &lane.background {
+            rows.extend_from_slice(kept.rows());
+            clutter.iter_mut().zip(kept.sum()).for_each(|(c, s)| *c += s);
+        }
     }
     enough("cells of the person", evidence.cells, LEAST_CELLS, series.count)?;
     let background = (rows.len() / d) as u64;

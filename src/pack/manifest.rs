@@ -5,7 +5,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::PackError;
-use crate::limits::{MAX_BACKGROUND, MAX_CHANNELS, MAX_COMPONENTS, MAX_GRID, MAX_JOINT_LIMITS, MAX_STEPS};
+use crate::limits::{
+    MAX_BACKGROUND, MAX_CHANNELS, MAX_COMPONENTS, MAX_GRID, MAX_JOINT_LIMITS, MAX_STEPS,
+};
 
 /// Manifest format this build reads.
 pub const FORMAT: u32 = 1;
@@ -14,7 +16,7 @@ pub const FORMAT: u32 = 1;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Manifest format, [`FORMAT`].
+    /// Manifest format, 1.
     pub format: u32,
     /// Name of the pack.
     pub name: String,
@@ -226,26 +228,58 @@ impl Manifest {
             if (low..=high).contains(&value) {
                 return Ok(());
             }
-            Err(fault(format!("`{key}` is {value}, expected {low} to {high}; correct it")))
+            Err(fault(format!(
+                "`{key}` is {value}, expected {low} to {high}; correct it"
+            )))
         };
-        range("backbone.channels", m.backbone.channels as f64, 1.0, MAX_CHANNELS as f64)?;
+        range(
+            "backbone.channels",
+            m.backbone.channels as f64,
+            1.0,
+            MAX_CHANNELS as f64,
+        )?;
         range("backbone.stride", m.backbone.stride as f64, 1.0, 64.0)?;
-        range("backbone.input", m.backbone.input as f64, 32.0, (MAX_GRID * m.backbone.stride) as f64)?;
-        if m.backbone.input % m.backbone.stride != 0 {
+        range(
+            "backbone.input",
+            m.backbone.input as f64,
+            32.0,
+            (MAX_GRID * m.backbone.stride) as f64,
+        )?;
+        if !m.backbone.input.is_multiple_of(m.backbone.stride) {
             return Err(fault(format!(
                 "`backbone.input` is {}, expected a multiple of `backbone.stride` {}; correct it",
                 m.backbone.input, m.backbone.stride
             )));
         }
-        range("texture.components", m.texture.components as f64, 1.0, MAX_COMPONENTS as f64)?;
+        range(
+            "texture.components",
+            m.texture.components as f64,
+            1.0,
+            MAX_COMPONENTS as f64,
+        )?;
         range("texture.tau", m.texture.tau.into(), 0.1, 1000.0)?;
-        range("texture.background", m.texture.background as f64, 1.0, MAX_BACKGROUND as f64)?;
+        range(
+            "texture.background",
+            m.texture.background as f64,
+            1.0,
+            MAX_BACKGROUND as f64,
+        )?;
         range("camera.fov_deg", m.camera.fov_deg.into(), 5.0, 150.0)?;
         let e = &m.energy;
         range("energy.visible_prior", e.visible_prior.into(), 0.01, 1.0)?;
-        range("energy.mask_visible_prior", e.mask_visible_prior.into(), 0.01, 1.0)?;
+        range(
+            "energy.mask_visible_prior",
+            e.mask_visible_prior.into(),
+            0.01,
+            1.0,
+        )?;
         range("energy.temperature", e.temperature.into(), 0.001, 1.0)?;
-        range("energy.keypoint_sigma_px", e.keypoint_sigma_px.into(), 0.1, 1000.0)?;
+        range(
+            "energy.keypoint_sigma_px",
+            e.keypoint_sigma_px.into(),
+            0.1,
+            1000.0,
+        )?;
         range("energy.depth_sigma_m", e.depth_sigma_m.into(), 0.001, 100.0)?;
         let w = &e.weights;
         for (key, value) in [
@@ -263,15 +297,36 @@ impl Manifest {
         range("fit.adam.lr", m.fit.adam.lr.into(), 1e-6, 1.0)?;
         range("fit.adam.beta1", m.fit.adam.beta1.into(), 0.0, 0.999_999)?;
         range("fit.adam.beta2", m.fit.adam.beta2.into(), 0.0, 0.999_999)?;
-        range("fit.gauss_newton.damping", m.fit.gauss_newton.damping.into(), 1e-9, 1e6)?;
-        range("fit.gauss_newton.raise", m.fit.gauss_newton.raise.into(), 1.1, 100.0)?;
-        range("fit.gauss_newton.lower", m.fit.gauss_newton.lower.into(), 0.01, 0.95)?;
+        range(
+            "fit.gauss_newton.damping",
+            m.fit.gauss_newton.damping.into(),
+            1e-9,
+            1e6,
+        )?;
+        range(
+            "fit.gauss_newton.raise",
+            m.fit.gauss_newton.raise.into(),
+            1.1,
+            100.0,
+        )?;
+        range(
+            "fit.gauss_newton.lower",
+            m.fit.gauss_newton.lower.into(),
+            0.01,
+            0.95,
+        )?;
         if m.body.limits.len() > MAX_JOINT_LIMITS {
-            return Err(fault(format!("`body.limits` has {} entries, expected at most {MAX_JOINT_LIMITS}; drop some", m.body.limits.len())));
+            return Err(fault(format!(
+                "`body.limits` has {} entries, expected at most {MAX_JOINT_LIMITS}; drop some",
+                m.body.limits.len()
+            )));
         }
         for limit in &m.body.limits {
             let axis = glam::Vec3::from(limit.axis);
-            if !m.body.joints.contains(&limit.joint) || !axis.is_normalized() || limit.min_deg >= limit.max_deg {
+            if !m.body.joints.contains(&limit.joint)
+                || !axis.is_normalized()
+                || limit.min_deg >= limit.max_deg
+            {
                 return Err(fault(format!(
                     "`body.limits` for joint \"{}\": expected a name from `body.joints`, a unit `axis` and min_deg < max_deg; correct it",
                     limit.joint
@@ -279,9 +334,14 @@ impl Manifest {
             }
         }
         for (key, entry) in m.files.all() {
-            let plain = !entry.path.is_empty() && !entry.path.contains(['/', '\\']) && !entry.path.starts_with('.');
+            let plain = !entry.path.is_empty()
+                && !entry.path.contains(['/', '\\'])
+                && !entry.path.starts_with('.');
             if !plain {
-                return Err(fault(format!("`files.{key}.path` is \"{}\", expected a plain file name inside the pack; correct it", entry.path)));
+                return Err(fault(format!(
+                    "`files.{key}.path` is \"{}\", expected a plain file name inside the pack; correct it",
+                    entry.path
+                )));
             }
         }
         Ok(m)

@@ -136,12 +136,14 @@ impl Pack {
             None => None,
             Some(entry) => {
                 let file = open_tensors(root, entry)?;
-                let texture = Texture::from_tensors(&file, &manifest, body.vertices.len(), &body.faces)
-                    .map_err(|TextureError(message)| PackError::tensor(file.path(), message))?;
+                let texture =
+                    Texture::from_tensors(&file, &manifest, body.vertices.len(), &body.faces)
+                        .map_err(|TextureError(message)| PackError::tensor(file.path(), message))?;
                 Some(texture)
             }
         };
-        let prior = GaussianPrior::from_tensors(&open_tensors(root, &files.prior)?, body.joint_count())?;
+        let prior =
+            GaussianPrior::from_tensors(&open_tensors(root, &files.prior)?, body.joint_count())?;
         let backbone = read_checked(root, &files.backbone)?;
         let detector = read_checked(root, &files.detector)?;
         Ok(Self {
@@ -170,7 +172,10 @@ impl GaussianPrior {
             factor: file.f32("pose_factor", &[Dim::Is(n), Dim::Is(n)])?.data,
             cov_factor: file.f32("pose_cov_factor", &[Dim::Is(n), Dim::Is(n)])?.data,
         };
-        for (name, matrix) in [("pose_factor", &prior.factor), ("pose_cov_factor", &prior.cov_factor)] {
+        for (name, matrix) in [
+            ("pose_factor", &prior.factor),
+            ("pose_cov_factor", &prior.cov_factor),
+        ] {
             if let Some(i) = (0..n).find(|&i| matrix[i * n + i] <= 0.0) {
                 return Err(PackError::tensor(
                     file.path(),
@@ -204,7 +209,10 @@ fn read_checked(root: &Path, entry: &FileEntry) -> Result<Vec<u8>, PackError> {
 }
 
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    Sha256::digest(bytes)
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PackError> {

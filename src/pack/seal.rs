@@ -19,15 +19,21 @@ pub fn seal(root: &Path) -> Result<Vec<String>, PackError> {
         path: path.clone(),
         message,
     };
-    let text = String::from_utf8(read(&path)?).map_err(|e| fault(format!("not UTF-8 text ({e}); restore the file")))?;
-    let mut document: DocumentMut = text.parse().map_err(|e: toml_edit::TomlError| fault(e.message().replace('\n', " ")))?;
+    let text = String::from_utf8(read(&path)?)
+        .map_err(|e| fault(format!("not UTF-8 text ({e}); restore the file")))?;
+    let mut document: DocumentMut = text
+        .parse()
+        .map_err(|e: toml_edit::TomlError| fault(e.message().replace('\n', " ")))?;
     let files = document
         .get_mut("files")
         .and_then(|f| f.as_table_like_mut())
         .ok_or_else(|| fault("table `files` is missing; restore the file".to_owned()))?;
     let mut changed = Vec::new();
     for (key, entry) in files.iter_mut() {
-        let name = entry.get("path").and_then(|p| p.as_str()).map(str::to_owned);
+        let name = entry
+            .get("path")
+            .and_then(|p| p.as_str())
+            .map(str::to_owned);
         let name = name.ok_or_else(|| fault(format!("`files.{key}.path` is missing; add it")))?;
         let hash = sha256_hex(&read(&root.join(&name))?);
         if entry.get("sha256").and_then(|h| h.as_str()) != Some(hash.as_str()) {
@@ -43,6 +49,10 @@ pub fn seal(root: &Path) -> Result<Vec<String>, PackError> {
         file.persist(&path)?;
         Ok(())
     };
-    write().map_err(|e| fault(format!("cannot write ({e}); check permissions and free space")))?;
+    write().map_err(|e| {
+        fault(format!(
+            "cannot write ({e}); check permissions and free space"
+        ))
+    })?;
     Ok(changed)
 }

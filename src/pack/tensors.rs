@@ -45,7 +45,10 @@ impl TensorFile {
             }),
             Err(e) => Err(PackError::tensor(
                 &path,
-                format!("not a whole safetensors file ({e}, {} bytes); restore the file", bytes.len()),
+                format!(
+                    "not a whole safetensors file ({e}, {} bytes); restore the file",
+                    bytes.len()
+                ),
             )),
         }
     }
@@ -63,7 +66,8 @@ impl TensorFile {
 
     /// Whether a tensor of this name is present.
     pub fn has(&self, name: &str) -> bool {
-        SafeTensors::deserialize(&self.bytes).is_ok_and(|t| t.tensor(&format!("{}{name}", self.prefix)).is_ok())
+        SafeTensors::deserialize(&self.bytes)
+            .is_ok_and(|t| t.tensor(&format!("{}{name}", self.prefix)).is_ok())
     }
 
     /// An f32 tensor; all values finite.
@@ -71,11 +75,16 @@ impl TensorFile {
     /// # Errors
     /// When it is missing, of another type or shape, or not finite.
     pub fn f32(&self, name: &str, dims: &[Dim]) -> Result<Tensor<f32>, PackError> {
-        let tensor = self.get(name, Dtype::F32, dims, |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))?;
+        let tensor = self.get(name, Dtype::F32, dims, |b| {
+            f32::from_le_bytes([b[0], b[1], b[2], b[3]])
+        })?;
         if let Some(i) = tensor.data.iter().position(|x| !x.is_finite()) {
             return Err(PackError::tensor(
                 &self.path,
-                format!("tensor `{name}` holds {} at flat index {i}, expected finite numbers; re-make the file", tensor.data[i]),
+                format!(
+                    "tensor `{name}` holds {} at flat index {i}, expected finite numbers; re-make the file",
+                    tensor.data[i]
+                ),
             ));
         }
         Ok(tensor)
@@ -86,7 +95,9 @@ impl TensorFile {
     /// # Errors
     /// When it is missing or of another type or shape.
     pub fn u32(&self, name: &str, dims: &[Dim]) -> Result<Tensor<u32>, PackError> {
-        self.get(name, Dtype::U32, dims, |b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        self.get(name, Dtype::U32, dims, |b| {
+            u32::from_le_bytes([b[0], b[1], b[2], b[3]])
+        })
     }
 
     /// An i32 tensor.
@@ -94,7 +105,9 @@ impl TensorFile {
     /// # Errors
     /// When it is missing or of another type or shape.
     pub fn i32(&self, name: &str, dims: &[Dim]) -> Result<Tensor<i32>, PackError> {
-        self.get(name, Dtype::I32, dims, |b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        self.get(name, Dtype::I32, dims, |b| {
+            i32::from_le_bytes([b[0], b[1], b[2], b[3]])
+        })
     }
 
     /// A u8 tensor.
@@ -105,20 +118,33 @@ impl TensorFile {
         self.get(name, Dtype::U8, dims, |b| b[0])
     }
 
-    fn get<T>(&self, name: &str, dtype: Dtype, dims: &[Dim], read: impl Fn(&[u8]) -> T) -> Result<Tensor<T>, PackError> {
+    fn get<T>(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        dims: &[Dim],
+        read: impl Fn(&[u8]) -> T,
+    ) -> Result<Tensor<T>, PackError> {
         let fault = |message: String| PackError::tensor(&self.path, message);
         let file = SafeTensors::deserialize(&self.bytes).map_err(|e| fault(e.to_string()))?;
         let view = file
             .tensor(&format!("{}{name}", self.prefix))
             .map_err(|_| fault(format!("tensor `{name}` is missing; re-make the file")))?;
         if view.dtype() != dtype {
-            return Err(fault(format!("tensor `{name}` has type {:?}, expected {dtype:?}; re-make the file", view.dtype())));
+            return Err(fault(format!(
+                "tensor `{name}` has type {:?}, expected {dtype:?}; re-make the file",
+                view.dtype()
+            )));
         }
         let fits = view.shape().len() == dims.len()
-            && view.shape().iter().zip(dims).all(|(&found, dim)| match *dim {
-                Dim::Is(n) => found == n,
-                Dim::UpTo(_, max) => (1..=max).contains(&found),
-            });
+            && view
+                .shape()
+                .iter()
+                .zip(dims)
+                .all(|(&found, dim)| match *dim {
+                    Dim::Is(n) => found == n,
+                    Dim::UpTo(_, max) => (1..=max).contains(&found),
+                });
         if !fits {
             let expected: Vec<String> = dims
                 .iter()

@@ -31,7 +31,8 @@ pub enum Gate {
         /// τ.
         tau: f32,
     },
-    /// The authors' code: sideways, towards +z, towards −z. With K ≠ 3 only sideways counts.
+    /// The authors' code, in the order of Eq. 6's sectors: away from the camera, sideways, towards it.
+    /// It knows three; with K ≠ 3 all components count alike.
     Released {
         /// K.
         components: usize,
@@ -61,7 +62,11 @@ impl Gate {
             Self::Paper { components, tau } => {
                 let clamped = c.clamp(-POLE, POLE);
                 let gamma = clamped.acos();
-                let dgamma = if clamped == c { -1.0 / (1.0 - c * c).sqrt() } else { 0.0 };
+                let dgamma = if clamped == c {
+                    -1.0 / (1.0 - c * c).sqrt()
+                } else {
+                    0.0
+                };
                 let width = std::f32::consts::PI / components as f32;
                 for k in 0..components {
                     let low = tau * (gamma - k as f32 * width);
@@ -70,18 +75,20 @@ impl Gate {
                     slope[k] = tau * (logistic_slope(low) - logistic_slope(high)) * dgamma;
                 }
             }
-            Self::Released { components, tau } => {
+            Self::Released {
+                components: 3,
+                tau,
+            } => {
                 const EDGE: f32 = 0.3;
-                let (a, b) = (tau * (c + EDGE), tau * (EDGE - c));
-                alpha[0] = logistic(a) + logistic(b) - 1.0;
-                slope[0] = tau * (logistic_slope(a) - logistic_slope(b));
-                if components >= 3 {
-                    alpha[1] = logistic(tau * (c - EDGE));
-                    slope[1] = tau * logistic_slope(tau * (c - EDGE));
-                    alpha[2] = logistic(tau * (-c - EDGE));
-                    slope[2] = -tau * logistic_slope(tau * (-c - EDGE));
-                }
+                let (away, towards) = (tau * (c - EDGE), tau * (-c - EDGE));
+                alpha[0] = logistic(away);
+                slope[0] = tau * logistic_slope(away);
+                alpha[1] = logistic(-away) + logistic(-towards) - 1.0;
+                slope[1] = tau * (logistic_slope(towards) - logistic_slope(away));
+                alpha[2] = logistic(towards);
+                slope[2] = -tau * logistic_slope(towards);
             }
+            Self::Released { components, .. } => alpha[..components].fill(1.0 / components as f32),
         }
         (alpha, slope)
     }
@@ -98,7 +105,10 @@ mod tests {
             tau: 10.0,
         };
         let (alpha, _) = gate.at(0.0);
-        assert!(alpha[1] > 0.98 && alpha[0] < 0.01 && alpha[2] < 0.01, "{alpha:?}");
+        assert!(
+            alpha[1] > 0.98 && alpha[0] < 0.01 && alpha[2] < 0.01,
+            "{alpha:?}"
+        );
         let (alpha, _) = gate.at((0.3f32).cos());
         assert!(alpha[0] > 0.9, "{alpha:?}");
     }
@@ -121,7 +131,11 @@ mod tests {
                 let (up, down, (_, slope)) = (gate.at(c + h).0, gate.at(c - h).0, gate.at(c));
                 for k in 0..5 {
                     let numeric = (up[k] - down[k]) / (2.0 * h);
-                    assert!((numeric - slope[k]).abs() < 2e-2, "{gate:?} c={c} k={k}: {numeric} {}", slope[k]);
+                    assert!(
+                        (numeric - slope[k]).abs() < 2e-2,
+                        "{gate:?} c={c} k={k}: {numeric} {}",
+                        slope[k]
+                    );
                 }
             }
         }

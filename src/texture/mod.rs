@@ -71,7 +71,11 @@ impl Background {
         let mut best = f32::NEG_INFINITY;
         let mut sum = 0.0f32;
         for (m, mean) in self.mean.chunks_exact(d).enumerate() {
-            let square: f32 = mean.iter().zip(feature).map(|(a, b)| (a - b) * (a - b)).sum();
+            let square: f32 = mean
+                .iter()
+                .zip(feature)
+                .map(|(a, b)| (a - b) * (a - b))
+                .sum();
             let s = self.sigma[m];
             let l = self.weight[m].ln() - d as f32 * s.ln() - 0.5 * square / (s * s);
             if l > best {
@@ -87,14 +91,26 @@ impl Background {
 
 impl Texture {
     /// Inner products of the means over every triangle.
-    pub fn gram_of(phi: &[f32], components: usize, channels: usize, faces: &[[u32; 3]]) -> Vec<Gram> {
+    pub fn gram_of(
+        phi: &[f32],
+        components: usize,
+        channels: usize,
+        faces: &[[u32; 3]],
+    ) -> Vec<Gram> {
         let mean = |v: u32, k: usize| &phi[(v as usize * components + k) * channels..][..channels];
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
         let mut out = Vec::with_capacity(faces.len() * components);
         for f in faces {
             for k in 0..components {
                 let m = f.map(|v| mean(v, k));
-                out.push([dot(m[0], m[0]), dot(m[1], m[1]), dot(m[2], m[2]), dot(m[0], m[1]), dot(m[0], m[2]), dot(m[1], m[2])]);
+                out.push([
+                    dot(m[0], m[0]),
+                    dot(m[1], m[1]),
+                    dot(m[2], m[2]),
+                    dot(m[0], m[1]),
+                    dot(m[0], m[2]),
+                    dot(m[1], m[2]),
+                ]);
             }
         }
         out

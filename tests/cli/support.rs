@@ -43,7 +43,9 @@ impl Room {
     /// Names in a folder of the room, sorted.
     pub fn list(&self, folder: &str) -> Vec<String> {
         let entries = fs::read_dir(self.path(folder)).unwrap();
-        let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -51,7 +53,9 @@ impl Room {
     /// The program in this room, with the shipped pack.
     pub fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_neuralsmpl"));
-        command.current_dir(self.folder.path()).env("NEURALSMPL_PACK", repository("models/person"));
+        command
+            .current_dir(self.folder.path())
+            .env("NEURALSMPL_PACK", repository("models/person"));
         command
     }
 
@@ -73,11 +77,18 @@ impl Room {
         let output = self.run(args);
         let line = stderr(&output);
         assert_eq!(output.status.code(), Some(code), "{args:?}: {line}");
-        assert!(line.starts_with("error: ") && line.ends_with('\n') && line.lines().count() == 1, "{args:?}: {line}");
+        assert!(
+            line.starts_with("error: ") && line.ends_with('\n') && line.lines().count() == 1,
+            "{args:?}: {line}"
+        );
         for word in words {
             assert!(line.contains(word), "{args:?}: no `{word}` in: {line}");
         }
-        assert!(output.stdout.is_empty(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.stdout.is_empty(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         assert_eq!(self.list("."), before, "{args:?} left something behind");
         line
     }

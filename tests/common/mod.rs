@@ -1,5 +1,5 @@
 //! Scenes shared by the tests: the shipped body with a smooth made-up texture, seen from a real pose.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 pub mod reference;
 
@@ -42,7 +42,12 @@ pub fn made_up_texture(body: &Body, components: usize, channels: usize, seed: u6
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut phi = vec![0.0f32; body.vertices.len() * components * channels];
     let waves: Vec<(Vec3, f32)> = (0..components * channels)
-        .map(|_| (Vec3::new(rng.random(), rng.random(), rng.random()) * 8.0 - 4.0, rng.random::<f32>() * 6.3))
+        .map(|_| {
+            (
+                Vec3::new(rng.random(), rng.random(), rng.random()) * 8.0 - 4.0,
+                rng.random::<f32>() * 6.3,
+            )
+        })
         .collect();
     for (v, x) in body.vertices.template.iter().enumerate() {
         for k in 0..components {
@@ -55,7 +60,9 @@ pub fn made_up_texture(body: &Body, components: usize, channels: usize, seed: u6
             mean.iter_mut().for_each(|x| *x /= norm);
         }
     }
-    let sigma = (0..body.vertices.len() * components).map(|_| 0.08 + 0.02 * rng.random::<f32>()).collect();
+    let sigma = (0..body.vertices.len() * components)
+        .map(|_| 0.08 + 0.02 * rng.random::<f32>())
+        .collect();
     let unit = |rng: &mut ChaCha8Rng| {
         let raw: Vec<f32> = (0..channels).map(|_| rng.random::<f32>() - 0.5).collect();
         let norm = raw.iter().map(|x| x * x).sum::<f32>().sqrt();
@@ -113,7 +120,12 @@ pub fn disturbed(pose: &Pose, joints: usize, degrees: f32, seed: u64) -> Pose {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut out = pose.clone();
     for r in &mut out.rotations[..joints] {
-        let axis = Vec3::new(rng.random::<f32>() - 0.5, rng.random::<f32>() - 0.5, rng.random::<f32>() - 0.5).normalize();
+        let axis = Vec3::new(
+            rng.random::<f32>() - 0.5,
+            rng.random::<f32>() - 0.5,
+            rng.random::<f32>() - 0.5,
+        )
+        .normalize();
         *r *= Mat3::from_axis_angle(axis, degrees.to_radians());
     }
     out
@@ -132,7 +144,13 @@ pub fn grid_camera(grid: usize) -> GridCamera {
 
 /// What a camera sees of the person in a slightly different pose: her texture where she covers
 /// the grid, something smooth elsewhere, keypoints two cells off.
-pub fn made_up_observation(body: &Body, model: &EnergyModel, texture: &Texture, grid: usize, seed: u64) -> Observation {
+pub fn made_up_observation(
+    body: &Body,
+    model: &EnergyModel,
+    texture: &Texture,
+    grid: usize,
+    seed: u64,
+) -> Observation {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let d = texture.channels;
     let mut o = Observation::new(grid, d, body.keypoints.len());
@@ -142,10 +160,21 @@ pub fn made_up_observation(body: &Body, model: &EnergyModel, texture: &Texture, 
     let mut workspace = Workspace::new(body, grid);
     workspace.forward(body, &o, &shown);
     workspace.raster(body);
-    let waves: Vec<[f32; 3]> = (0..d).map(|_| [rng.random::<f32>() * 8.0, rng.random::<f32>() * 8.0, rng.random::<f32>() * 6.3]).collect();
+    let waves: Vec<[f32; 3]> = (0..d)
+        .map(|_| {
+            [
+                rng.random::<f32>() * 8.0,
+                rng.random::<f32>() * 8.0,
+                rng.random::<f32>() * 6.3,
+            ]
+        })
+        .collect();
     let mut mask = vec![0.0; grid * grid];
     for cell in 0..grid * grid {
-        let (x, y) = ((cell % grid) as f32 / grid as f32, (cell / grid) as f32 / grid as f32);
+        let (x, y) = (
+            (cell % grid) as f32 / grid as f32,
+            (cell / grid) as f32 / grid as f32,
+        );
         let f = &mut o.features[cell * d..(cell + 1) * d];
         for (out, w) in f.iter_mut().zip(&waves) {
             *out = 0.1 * (w[0] * x + w[1] * y + w[2]).sin();
@@ -163,9 +192,16 @@ pub fn made_up_observation(body: &Body, model: &EnergyModel, texture: &Texture, 
     workspace.forward(body, &o, &bent_pose());
     for (i, target) in o.keypoints.iter_mut().enumerate() {
         *target = KeypointTarget {
-            position: o.camera.project(workspace.keypoints[i]) + Vec2::new(rng.random::<f32>(), rng.random::<f32>()) * 4.0 - 2.0,
+            position: o.camera.project(workspace.keypoints[i])
+                + Vec2::new(rng.random::<f32>(), rng.random::<f32>()) * 4.0
+                - 2.0,
             confidence: rng.random::<f32>(),
-            offset: Vec3::new(rng.random::<f32>(), rng.random::<f32>(), rng.random::<f32>()) * 0.5 - 0.25,
+            offset: Vec3::new(
+                rng.random::<f32>(),
+                rng.random::<f32>(),
+                rng.random::<f32>(),
+            ) * 0.5
+                - 0.25,
             offset_confidence: rng.random::<f32>(),
         };
     }

@@ -17,7 +17,10 @@ pub struct State {
 impl State {
     pub fn new(pose: &Pose, joints: usize) -> Self {
         Self {
-            rotations: pose.rotations[..joints].iter().map(|r| r.as_dmat3()).collect(),
+            rotations: pose.rotations[..joints]
+                .iter()
+                .map(|r| r.as_dmat3())
+                .collect(),
             translation: pose.translation.as_dvec3(),
             betas: pose.betas.iter().map(|&b| f64::from(b)).collect(),
         }
@@ -51,9 +54,15 @@ pub struct Posed {
 }
 
 pub fn posed(body: &Body, s: &State) -> Posed {
-    let shaped = |t: glam::Vec3, dirs: &[glam::Vec3; 10]| dirs.iter().zip(&s.betas).fold(t.as_dvec3(), |x, (d, b)| x + d.as_dvec3() * *b);
+    let shaped = |t: glam::Vec3, dirs: &[glam::Vec3; 10]| {
+        dirs.iter()
+            .zip(&s.betas)
+            .fold(t.as_dvec3(), |x, (d, b)| x + d.as_dvec3() * *b)
+    };
     let n = body.joint_count();
-    let rest: Vec<DVec3> = (0..n).map(|j| shaped(body.joint_template[j], &body.joint_shapedirs[j])).collect();
+    let rest: Vec<DVec3> = (0..n)
+        .map(|j| shaped(body.joint_template[j], &body.joint_shapedirs[j]))
+        .collect();
     let (mut g, mut t) = (vec![DMat3::IDENTITY; n], vec![DVec3::ZERO; n]);
     for j in 0..n {
         match body.parents[j] {
@@ -72,7 +81,10 @@ pub fn posed(body: &Body, s: &State) -> Posed {
         .iter()
         .flat_map(|r| {
             let m = *r - DMat3::IDENTITY;
-            [m.row(0), m.row(1), m.row(2)].into_iter().flat_map(|r| r.to_array()).collect::<Vec<_>>()
+            [m.row(0), m.row(1), m.row(2)]
+                .into_iter()
+                .flat_map(|r| r.to_array())
+                .collect::<Vec<_>>()
         })
         .collect();
     let skin = |points: &SkinnedPoints, with_posedirs: bool| {
@@ -85,10 +97,13 @@ pub fn posed(body: &Body, s: &State) -> Posed {
                     }
                 }
                 let skin = &points.skin[v];
-                skin.joints.iter().zip(&skin.weights).fold(DVec3::ZERO, |sum, (&k, &w)| {
-                    let k = k as usize;
-                    sum + (g[k] * (x - rest[k]) + t[k]) * f64::from(w)
-                })
+                skin.joints
+                    .iter()
+                    .zip(&skin.weights)
+                    .fold(DVec3::ZERO, |sum, (&k, &w)| {
+                        let k = k as usize;
+                        sum + (g[k] * (x - rest[k]) + t[k]) * f64::from(w)
+                    })
             })
             .collect()
     };
@@ -115,12 +130,16 @@ pub fn gates(body: &Body, texture: &Texture, kind: EnergyKind, joints: &[DVec3])
                     let gamma = c.acos();
                     let sector = std::f64::consts::PI / k as f64;
                     (0..k)
-                        .map(|i| logistic(tau * (gamma - i as f64 * sector)) + logistic(-tau * (gamma - (i + 1) as f64 * sector)) - 1.0)
+                        .map(|i| {
+                            logistic(tau * (gamma - i as f64 * sector))
+                                + logistic(-tau * (gamma - (i + 1) as f64 * sector))
+                                - 1.0
+                        })
                         .collect()
                 }
                 EnergyKind::Released => vec![
-                    logistic(tau * (c + 0.3)) + logistic(tau * (0.3 - c)) - 1.0,
                     logistic(tau * (c - 0.3)),
+                    logistic(tau * (c + 0.3)) + logistic(tau * (0.3 - c)) - 1.0,
                     logistic(tau * (-c - 0.3)),
                 ],
             }
@@ -131,31 +150,60 @@ pub fn gates(body: &Body, texture: &Texture, kind: EnergyKind, joints: &[DVec3])
 /// Homogeneous image points.
 pub fn image(o: &Observation, points: &[DVec3]) -> Vec<DVec3> {
     let rows = o.camera.rows.map(|r| r.as_dvec3());
-    points.iter().map(|x| DVec3::new(rows[0].dot(*x), rows[1].dot(*x), x.z)).collect()
+    points
+        .iter()
+        .map(|x| DVec3::new(rows[0].dot(*x), rows[1].dot(*x), x.z))
+        .collect()
 }
 
 /// Perspective-correct barycentrics of a triangle at an image position.
 pub fn barycentrics(p: [DVec3; 3], c: DVec2) -> [f64; 3] {
     let u = p.map(|p| p.truncate() - p.z * c);
-    let e = [u[2].perp_dot(u[1]), u[0].perp_dot(u[2]), u[1].perp_dot(u[0])];
+    let e = [
+        u[2].perp_dot(u[1]),
+        u[0].perp_dot(u[2]),
+        u[1].perp_dot(u[0]),
+    ];
     let sum: f64 = e.iter().sum();
     e.map(|x| x / sum)
 }
 
 /// Log-likelihood ratio of a cell's feature under triangle `t` at barycentrics `b`.
-pub fn ratio(body: &Body, texture: &Texture, model: &EnergyModel, o: &Observation, alpha: &[Vec<f64>], t: usize, b: [f64; 3], cell: usize) -> f64 {
+pub fn ratio(
+    body: &Body,
+    texture: &Texture,
+    model: &EnergyModel,
+    o: &Observation,
+    alpha: &[Vec<f64>],
+    t: usize,
+    b: [f64; 3],
+    cell: usize,
+) -> f64 {
     let (kk, d) = (texture.components, texture.channels);
     let face = body.faces[t].map(|v| v as usize);
-    let f: Vec<f64> = o.features[cell * d..(cell + 1) * d].iter().map(|&x| f64::from(x)).collect();
+    let f: Vec<f64> = o.features[cell * d..(cell + 1) * d]
+        .iter()
+        .map(|&x| f64::from(x))
+        .collect();
     let background = f64::from(o.background[cell]);
     let pi = f64::from(model.settings.visible_prior);
     let (mut sum, mut score) = (1.0 - pi, 0.0);
     for k in 0..kk {
-        let mean: Vec<f64> = (0..d).map(|i| (0..3).map(|r| b[r] * f64::from(texture.mean(face[r], k)[i])).sum()).collect();
-        let a: f64 = (0..3).map(|r| b[r] * alpha[body.vertex_limb[face[r]] as usize][k]).sum();
+        let mean: Vec<f64> = (0..d)
+            .map(|i| {
+                (0..3)
+                    .map(|r| b[r] * f64::from(texture.mean(face[r], k)[i]))
+                    .sum()
+            })
+            .collect();
+        let a: f64 = (0..3)
+            .map(|r| b[r] * alpha[body.vertex_limb[face[r]] as usize][k])
+            .sum();
         match model.kind {
             EnergyKind::Paper => {
-                let sigma: f64 = (0..3).map(|r| b[r] * f64::from(texture.sigma[face[r] * kk + k])).sum();
+                let sigma: f64 = (0..3)
+                    .map(|r| b[r] * f64::from(texture.sigma[face[r] * kk + k]))
+                    .sum();
                 let square: f64 = mean.iter().zip(&f).map(|(m, f)| (m - f) * (m - f)).sum();
                 let n = -(d as f64) * sigma.ln() - 0.5 * square / (sigma * sigma);
                 sum += pi * a * (f64::from(model.settings.temperature) * (n - background)).exp();
@@ -177,7 +225,14 @@ pub fn ratio(body: &Body, texture: &Texture, model: &EnergyModel, o: &Observatio
 }
 
 /// The whole energy with the visible triangle of each cell given.
-pub fn energy(body: &Body, texture: &Texture, model: &EnergyModel, o: &Observation, hits: &[Option<usize>], s: &State) -> f64 {
+pub fn energy(
+    body: &Body,
+    texture: &Texture,
+    model: &EnergyModel,
+    o: &Observation,
+    hits: &[Option<usize>],
+    s: &State,
+) -> f64 {
     let posed = posed(body, s);
     let alpha = gates(body, texture, model.kind, &posed.joints);
     let points = image(o, &posed.vertices);
@@ -188,7 +243,8 @@ pub fn energy(body: &Body, texture: &Texture, model: &EnergyModel, o: &Observati
         let c = DVec2::new((cell % o.grid) as f64 + 0.5, (cell / o.grid) as f64 + 0.5);
         let b = barycentrics(body.faces[t].map(|v| points[v as usize]), c);
         let l = ratio(body, texture, model, o, &alpha, t, b, cell);
-        e -= (f64::from(w.likelihood) * l + f64::from(w.mask) * f64::from(o.mask[cell])) / f64::from(o.area);
+        e -= (f64::from(w.likelihood) * l + f64::from(w.mask) * f64::from(o.mask[cell]))
+            / f64::from(o.area);
     }
     e + rest(body, model, o, &posed, s)
 }
@@ -204,7 +260,8 @@ fn rest(body: &Body, model: &EnergyModel, o: &Observation, posed: &Posed, s: &St
     for ((x, p), t) in posed.keypoints.iter().zip(&image).zip(&o.keypoints) {
         let r2 = (p.truncate() / p.z - t.position.as_dvec2()).length_squared();
         e += f64::from(w.keypoints * t.confidence) * r2 / (r2 + sigma2);
-        let r2 = ((*x - middle - t.offset.as_dvec3()) * model.offset_axes.as_dvec3()).length_squared();
+        let r2 =
+            ((*x - middle - t.offset.as_dvec3()) * model.offset_axes.as_dvec3()).length_squared();
         e += f64::from(w.depth * t.offset_confidence) * r2 / (r2 + depth2);
     }
     let theta: Vec<f64> = s.rotations[1..]
@@ -218,7 +275,11 @@ fn rest(body: &Body, model: &EnergyModel, o: &Observation, posed: &Posed, s: &St
     for i in 0..n {
         for j in 0..n {
             let off = |k: usize| theta[k] - f64::from(model.prior.mean[k]);
-            e += 0.5 * f64::from(w.prior) * off(i) * f64::from(model.prior.precision[i * n + j]) * off(j);
+            e += 0.5
+                * f64::from(w.prior)
+                * off(i)
+                * f64::from(model.prior.precision[i * n + j])
+                * off(j);
         }
     }
     for l in &model.limits {
@@ -232,7 +293,9 @@ fn rest(body: &Body, model: &EnergyModel, o: &Observation, posed: &Posed, s: &St
 
 /// Central differences of `f` over every tangent parameter.
 pub fn central_differences(s: &State, h: f64, f: impl Fn(&State) -> f64) -> Vec<f64> {
-    (0..s.len()).map(|i| (f(&s.moved(i, h)) - f(&s.moved(i, -h))) / (2.0 * h)).collect()
+    (0..s.len())
+        .map(|i| (f(&s.moved(i, h)) - f(&s.moved(i, -h))) / (2.0 * h))
+        .collect()
 }
 
 /// ‖a − b‖ / ‖b‖.
