@@ -13,11 +13,14 @@ use crate::frame::{Intrinsics, Region};
 use crate::init::{Initializer, set_targets};
 use crate::limits::MAX_PERSONS;
 use crate::pack::Pack;
-use crate::readout::{JointState, joint_states};
+use crate::readout::{JointState, Visibility, joint_states};
 use crate::texture::EnergyKind;
 
 /// Energy that the share of looks behind an opinion is worth: −w ln(share).
 const VOTE_WEIGHT: f64 = 0.7;
+
+/// One person hides another only when nearer by this much, metres.
+const IN_FRONT_M: f32 = 0.15;
 
 /// How people are estimated.
 #[derive(Clone, Debug)]
@@ -82,6 +85,8 @@ pub struct PersonFit {
     pub posterior: Vec<f32>,
     /// Which cells the body covers.
     pub covered: Vec<bool>,
+    /// Depth of the body per covered cell, metres; infinite elsewhere.
+    pub depth: Vec<f32>,
     /// Energy at the start.
     pub before: Terms,
     /// Energy at the end.
@@ -158,7 +163,39 @@ impl Estimator {
                 out.push(person);
             }
         }
+        self.hide_behind_each_other(&mut out, intrinsics);
         Ok(out)
+    }
+
+    /// Marks what one fitted person hides of another, from their depths.
+    fn hide_behind_each_other(&mut self, people: &mut [PersonFit], intrinsics: &Intrinsics) {
+        let grid = self.observation.grid;
+        for i in 0..people.len() {
+            for j in (0..people.len()).filter(|&j| j != i) {
+                let camera = people[i].region.camera(intrinsics, grid);
+                let nearer =
+                    self.fitter
+                        .workspace
+                        .depth_of(&self.pack.body, &camera, &people[j].vertices);
+                let person = &mut people[i];
+                for (cell, depth) in nearer.iter().enumerate() {
+                    if person.covered[cell] && *depth < person.depth[cell] - IN_FRONT_M {
+                        person.posterior[cell] = 0.0;
+                    }
+                }
+                for joint in &mut person.joints {
+                    let at = camera.project(joint.position_m);
+                    let inside = at.min_element() >= 0.0 && at.max_element() < grid as f32;
+                    let hidden = inside
+                        && nearer[at.y as usize * grid + at.x as usize]
+                            < joint.position_m.z - IN_FRONT_M;
+                    if hidden && joint.visibility != Visibility::OutOfFrame {
+                        joint.visibility = Visibility::Occluded;
+                        joint.confidence = 0.0;
+                    }
+                }
+            }
+        }
     }
 
     /// Finds people and looks at them; returns how many.
@@ -269,6 +306,7 @@ impl Estimator {
                 .iter()
                 .map(|&k| crate::cpu::raster::triangle(k).is_some())
                 .collect(),
+            depth: workspace.depths(),
             before: outcome.before,
             after: outcome.after,
             steps: outcome.steps,

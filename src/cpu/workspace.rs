@@ -15,6 +15,7 @@ use super::silhouette::{self, Crossing, Outline};
 use super::skin;
 use crate::body::{Body, Pose};
 use crate::energy::{EnergyModel, Observation, Terms};
+use crate::frame::GridCamera;
 use crate::limits::{MAX_COMPONENTS, MAX_JOINTS, MAX_PARAMS};
 use crate::texture::{Gates, Texture};
 
@@ -79,7 +80,10 @@ impl Workspace {
             vertices: vec![Vec3::ZERO; v],
             keypoints: vec![Vec3::ZERO; k],
             keys: vec![raster::EMPTY; cells],
-            window: DepthWindow { near: 0.0, far: 1.0 },
+            window: DepthWindow {
+                near: 0.0,
+                far: 1.0,
+            },
             ratio: vec![0.0; cells],
             posterior: vec![0.0; cells],
             gradient: [0.0; MAX_PARAMS],
@@ -106,22 +110,74 @@ impl Workspace {
     /// Poses the body: joints, vertices, keypoints and their images.
     pub fn forward(&mut self, body: &Body, observation: &Observation, state: &Pose) {
         pose::pose(body, state, &mut self.joints);
-        let n = if body.posedirs.is_empty() { 0 } else { skin::pose_feature(body, state, &mut self.feature) };
+        let n = if body.posedirs.is_empty() {
+            0
+        } else {
+            skin::pose_feature(body, state, &mut self.feature)
+        };
         let feature = &self.feature[..n];
-        skin::skin(&body.vertices, &body.posedirs, feature, &self.joints, &state.betas, &mut self.vertices);
-        skin::skin(&body.keypoints, &[], &[], &self.joints, &state.betas, &mut self.keypoints);
+        skin::skin(
+            &body.vertices,
+            &body.posedirs,
+            feature,
+            &self.joints,
+            &state.betas,
+            &mut self.vertices,
+        );
+        skin::skin(
+            &body.keypoints,
+            &[],
+            &[],
+            &self.joints,
+            &state.betas,
+            &mut self.keypoints,
+        );
         self.window = project::project(&observation.camera, &self.vertices, &mut self.points);
-        project::project(&observation.camera, &self.keypoints, &mut self.keypoint_points);
+        project::project(
+            &observation.camera,
+            &self.keypoints,
+            &mut self.keypoint_points,
+        );
     }
 
     /// Finds what each cell sees.
     pub fn raster(&mut self, body: &Body) {
-        self.near_skipped = raster::raster(&self.points, &body.faces, self.window, self.grid, self.grid, &mut self.keys, &mut self.front);
+        self.near_skipped = raster::raster(
+            &self.points,
+            &body.faces,
+            self.window,
+            self.grid,
+            self.grid,
+            &mut self.keys,
+            &mut self.front,
+        );
+    }
+
+    /// Depth per cell of the last raster, metres; infinite where nothing is seen.
+    pub fn depths(&self) -> Vec<f32> {
+        let depth =
+            |&key| raster::triangle(key).map_or(f32::INFINITY, |_| raster::depth(key, self.window));
+        self.keys.iter().map(depth).collect()
+    }
+
+    /// Depth per cell of other posed `vertices` through `camera`; overwrites the last raster.
+    pub fn depth_of(&mut self, body: &Body, camera: &GridCamera, vertices: &[Vec3]) -> Vec<f32> {
+        self.window = project::project(camera, vertices, &mut self.points);
+        self.raster(body);
+        self.depths()
     }
 
     /// Evaluates the energy at `state` and what else is wanted; the texture may be missing only
     /// when the likelihood has no weight.
-    pub fn evaluate(&mut self, body: &Body, texture: Option<&Texture>, model: &EnergyModel, observation: &Observation, state: &Pose, want: Want) -> Terms {
+    pub fn evaluate(
+        &mut self,
+        body: &Body,
+        texture: Option<&Texture>,
+        model: &EnergyModel,
+        observation: &Observation,
+        state: &Pose,
+        want: Want,
+    ) -> Terms {
         self.forward(body, observation, state);
         let mut terms = Terms::default();
         self.point_gradient.fill(Vec3::ZERO);
@@ -144,9 +200,25 @@ impl Workspace {
             offset_curvature: &mut self.offset_curvature,
         };
         let sigma = settings.keypoint_sigma_px / model.stride;
-        keypoints::reprojection(&self.keypoint_points, &observation.keypoints, sigma, weights, &mut terms, &mut out);
+        keypoints::reprojection(
+            &self.keypoint_points,
+            &observation.keypoints,
+            sigma,
+            weights,
+            &mut terms,
+            &mut out,
+        );
         let (root, axes) = (model.root_keypoints, model.offset_axes);
-        keypoints::offsets(&self.keypoints, &observation.keypoints, root, axes, settings.depth_sigma_m, weights, &mut terms, &mut out);
+        keypoints::offsets(
+            &self.keypoints,
+            &observation.keypoints,
+            root,
+            axes,
+            settings.depth_sigma_m,
+            weights,
+            &mut terms,
+            &mut out,
+        );
         self.gradient = [0.0; MAX_PARAMS];
         if want >= Want::Gradient {
             self.adjoint(body, observation, state);
@@ -155,21 +227,42 @@ impl Workspace {
             self.normal(body, observation, state);
         }
         let hessian = (want == Want::Hessian).then_some(self.hessian.as_mut_slice());
-        priors::priors(body.layout(), state, &model.prior, &model.limits, weights, &mut terms, &mut self.gradient, hessian);
+        priors::priors(
+            body.layout(),
+            state,
+            &model.prior,
+            &model.limits,
+            weights,
+            &mut terms,
+            &mut self.gradient,
+            hessian,
+        );
         terms
     }
 
-    fn cells(&mut self, body: &Body, texture: Option<&Texture>, model: &EnergyModel, observation: &Observation, want: Want, terms: &mut Terms) {
+    fn cells(
+        &mut self,
+        body: &Body,
+        texture: Option<&Texture>,
+        model: &EnergyModel,
+        observation: &Observation,
+        want: Want,
+        terms: &mut Terms,
+    ) {
         let settings = &model.settings;
         let per_cell = 1.0 / observation.area;
-        let (weight, mask_weight) = (settings.weights.likelihood * per_cell, settings.weights.mask * per_cell);
+        let (weight, mask_weight) = (
+            settings.weights.likelihood * per_cell,
+            settings.weights.mask * per_cell,
+        );
         let Some(texture) = texture.filter(|_| weight > 0.0) else {
             self.mask_only(body, model, observation, mask_weight, want, terms);
             return;
         };
         let gate = texture.gate(model.kind);
         for (j, &(from, to)) in body.limbs.iter().enumerate() {
-            let axis = (self.joints.position[to as usize] - self.joints.position[from as usize]).normalize_or_zero();
+            let axis = (self.joints.position[to as usize] - self.joints.position[from as usize])
+                .normalize_or_zero();
             (self.gates.alpha[j], self.gates.slope[j]) = gate.at(axis.z);
         }
         let likelihood = Likelihood {
@@ -201,13 +294,37 @@ impl Workspace {
         terms.likelihood = -f64::from(weight) * sums.likelihood;
         terms.mask = -f64::from(mask_weight) * sums.mask;
         if model.silhouette && want >= Want::Gradient {
-            let outline = outline(body, &self.front, &self.keys, self.window, &self.ratio, observation, weight, mask_weight);
-            silhouette::silhouette(&outline, Some(&likelihood), &self.points, &mut self.crossings, &mut self.point_gradient, &mut self.point_curvature);
+            let outline = outline(
+                body,
+                &self.front,
+                &self.keys,
+                self.window,
+                &self.ratio,
+                observation,
+                weight,
+                mask_weight,
+            );
+            silhouette::silhouette(
+                &outline,
+                Some(&likelihood),
+                &self.points,
+                &mut self.crossings,
+                &mut self.point_gradient,
+                &mut self.point_curvature,
+            );
         }
     }
 
     /// The mask alone: covered cells count and outlines move; nothing is read from a texture.
-    fn mask_only(&mut self, body: &Body, model: &EnergyModel, observation: &Observation, mask_weight: f32, want: Want, terms: &mut Terms) {
+    fn mask_only(
+        &mut self,
+        body: &Body,
+        model: &EnergyModel,
+        observation: &Observation,
+        mask_weight: f32,
+        want: Want,
+        terms: &mut Terms,
+    ) {
         let mut sum = 0.0f64;
         for (cell, &key) in self.keys.iter().enumerate() {
             let covered = raster::triangle(key).is_some();
@@ -219,14 +336,34 @@ impl Workspace {
         }
         terms.mask = -f64::from(mask_weight) * sum;
         if model.silhouette && want >= Want::Gradient {
-            let outline = outline(body, &self.front, &self.keys, self.window, &self.ratio, observation, 0.0, mask_weight);
-            silhouette::silhouette(&outline, None, &self.points, &mut self.crossings, &mut self.point_gradient, &mut self.point_curvature);
+            let outline = outline(
+                body,
+                &self.front,
+                &self.keys,
+                self.window,
+                &self.ratio,
+                observation,
+                0.0,
+                mask_weight,
+            );
+            silhouette::silhouette(
+                &outline,
+                None,
+                &self.points,
+                &mut self.crossings,
+                &mut self.point_gradient,
+                &mut self.point_curvature,
+            );
         }
     }
 
     fn adjoint(&mut self, body: &Body, observation: &Observation, state: &Pose) {
         let camera = &observation.camera;
-        for g in self.point_gradient.iter_mut().chain(&mut self.keypoint_gradient) {
+        for g in self
+            .point_gradient
+            .iter_mut()
+            .chain(&mut self.keypoint_gradient)
+        {
             *g = unproject_gradient(camera, *g);
         }
         for (g, by_offset) in self.keypoint_gradient.iter_mut().zip(&self.offset_gradient) {
@@ -234,7 +371,11 @@ impl Workspace {
         }
         let mut joint_gradient = [Vec3::ZERO; MAX_JOINTS];
         for (j, &(from, to)) in body.limbs.iter().enumerate() {
-            let by_c: f32 = self.gate_gradient[j].iter().zip(&self.gates.slope[j]).map(|(g, s)| g * s).sum();
+            let by_c: f32 = self.gate_gradient[j]
+                .iter()
+                .zip(&self.gates.slope[j])
+                .map(|(g, s)| g * s)
+                .sum();
             let arm = self.joints.position[to as usize] - self.joints.position[from as usize];
             let length = arm.length();
             if by_c != 0.0 && length > 0.0 {
@@ -246,11 +387,29 @@ impl Workspace {
         }
         let n = self.feature_len(body);
         self.wrenches = Wrenches::default();
-        self.wrenches
-            .add_points(&body.vertices, &body.posedirs, &self.feature[..n], &self.joints, &state.betas, &self.point_gradient);
-        self.wrenches
-            .add_points(&body.keypoints, &[], &[], &self.joints, &state.betas, &self.keypoint_gradient);
-        self.wrenches.finish(body, state, &self.joints, &joint_gradient, &mut self.gradient);
+        self.wrenches.add_points(
+            &body.vertices,
+            &body.posedirs,
+            &self.feature[..n],
+            &self.joints,
+            &state.betas,
+            &self.point_gradient,
+        );
+        self.wrenches.add_points(
+            &body.keypoints,
+            &[],
+            &[],
+            &self.joints,
+            &state.betas,
+            &self.keypoint_gradient,
+        );
+        self.wrenches.finish(
+            body,
+            state,
+            &self.joints,
+            &joint_gradient,
+            &mut self.gradient,
+        );
     }
 
     fn normal(&mut self, body: &Body, observation: &Observation, state: &Pose) {
@@ -262,20 +421,32 @@ impl Workspace {
         };
         let n = self.feature_len(body);
         self.normal.begin(body, &self.joints);
-        self.normal
-            .add_points(&body.vertices, &body.posedirs, &self.feature[..n], &self.joints, &state.betas, |v| {
+        self.normal.add_points(
+            &body.vertices,
+            &body.posedirs,
+            &self.feature[..n],
+            &self.joints,
+            &state.betas,
+            |v| {
                 let c = &self.point_curvature[v];
                 (*c != [0.0; 3]).then(|| lift(self.points[v], c))
+            },
+        );
+        self.normal
+            .add_points(&body.keypoints, &[], &[], &self.joints, &state.betas, |v| {
+                let (c, offset) = (&self.keypoint_curvature[v], self.offset_curvature[v]);
+                (*c != [0.0; 3] || offset != Vec3::ZERO)
+                    .then(|| lift(self.keypoint_points[v], c) + Mat3::from_diagonal(offset))
             });
-        self.normal.add_points(&body.keypoints, &[], &[], &self.joints, &state.betas, |v| {
-            let (c, offset) = (&self.keypoint_curvature[v], self.offset_curvature[v]);
-            (*c != [0.0; 3] || offset != Vec3::ZERO).then(|| lift(self.keypoint_points[v], c) + Mat3::from_diagonal(offset))
-        });
         self.normal.finish(body, &self.joints, &mut self.hessian);
     }
 
     fn feature_len(&self, body: &Body) -> usize {
-        if body.posedirs.is_empty() { 0 } else { 9 * (body.joint_count() - 1) }
+        if body.posedirs.is_empty() {
+            0
+        } else {
+            9 * (body.joint_count() - 1)
+        }
     }
 }
 
