@@ -33,24 +33,19 @@ fi
 
 # Prints why Python tests cannot run; nothing if they can.
 python_lacks() {
-  local python=$1 requirements
+  local python=$1 requirements=training/requirements-test.txt
   if ! "$python" -m pytest --version >/dev/null 2>&1; then
-    echo "$python is missing or has no pytest"
-    return
+    echo "$python is missing or has no pytest (see $requirements)"
+  elif ! "$python" -m pip install --quiet --dry-run --no-index --no-deps -r "$requirements" \
+    >/dev/null 2>&1; then
+    echo "$python lacks packages of $requirements"
   fi
-  for requirements in training/requirements*.txt; do
-    if ! "$python" -m pip install --quiet --dry-run --no-index --no-deps -r "$requirements" \
-      >/dev/null 2>&1; then
-      echo "$python lacks packages of $requirements"
-      return
-    fi
-  done
 }
 
 python=${NEURALSMPL_PYTHON:-training/.venv/bin/python}
 lacks=$(python_lacks "$python")
 if [ -z "$lacks" ]; then
-  step training "$python" -m pytest -q training
+  step training "$python" -m pytest -q -rs training
 else
   skip training "$lacks"
 fi

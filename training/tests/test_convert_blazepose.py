@@ -10,12 +10,15 @@ import os
 import sys
 from pathlib import Path
 
-import cv2
 import numpy as np
-import onnx
-import onnxruntime as ort
 import pytest
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+WHY = "needs the packages of training/requirements-blazepose.txt"
+cv2 = pytest.importorskip("cv2", reason=WHY)
+onnx = pytest.importorskip("onnx", reason=WHY)
+ort = pytest.importorskip("onnxruntime", reason=WHY)
+litert = pytest.importorskip("ai_edge_litert.interpreter", reason=WHY)
+Interpreter, OpResolverType = litert.Interpreter, litert.OpResolverType
 
 TRAINING = Path(__file__).resolve().parent.parent
 ROOT = TRAINING.parent
