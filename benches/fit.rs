@@ -5,18 +5,22 @@ mod common;
 
 use std::time::Duration;
 
+use common::cpu_time::CpuTime;
 use common::{Scene, View};
 use criterion::{Criterion, criterion_group, criterion_main};
 use neuralsmpl::fit::{Schedule, Solver};
 use neuralsmpl::init::Initializer;
 use neuralsmpl::texture::EnergyKind;
 
-fn fits(criterion: &mut Criterion) {
+fn fits(criterion: &mut Criterion<CpuTime>) {
     let mut scene = Scene::new(EnergyKind::Paper, View::Close);
     println!("{}", scene.describe());
     let mut fitter = scene.fitter();
     let mut group = criterion.benchmark_group("fit");
-    for (name, solver, steps) in [("gauss-newton/12", Solver::GaussNewton, 12), ("adam/120", Solver::Adam, 120)] {
+    for (name, solver, steps) in [
+        ("gauss-newton/12", Solver::GaussNewton, 12),
+        ("adam/120", Solver::Adam, 120),
+    ] {
         // Without a tolerance every fit takes all its steps.
         let schedule = Schedule {
             tolerance: 0.0,
@@ -38,14 +42,17 @@ fn fits(criterion: &mut Criterion) {
         x.iter(|| initializer.pose(&scene.pack.body, &mut fitter, &scene.observation));
     });
     group.bench_function("background", |x| {
-        let (Some(texture), observation) = (scene.pack.texture.as_ref(), &mut scene.observation) else { return };
+        let (Some(texture), observation) = (scene.pack.texture.as_ref(), &mut scene.observation)
+        else {
+            return;
+        };
         x.iter(|| observation.set_background(texture, EnergyKind::Paper));
     });
 }
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
+    config = Criterion::default().with_measurement(CpuTime).sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
     targets = fits
 }
 criterion_main!(benches);

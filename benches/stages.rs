@@ -6,6 +6,7 @@ mod common;
 use std::hint::black_box;
 use std::time::Duration;
 
+use common::cpu_time::CpuTime;
 use common::{Scene, View};
 use criterion::{Criterion, criterion_group, criterion_main};
 use glam::{Mat3, Vec3};
@@ -49,7 +50,10 @@ impl Buffers {
             joints: Joints::default(),
             vertices: vec![Vec3::ZERO; v],
             points: vec![Vec3::ZERO; v],
-            window: DepthWindow { near: 0.0, far: 1.0 },
+            window: DepthWindow {
+                near: 0.0,
+                far: 1.0,
+            },
             keys: vec![0; cells],
             front: vec![false; body.faces.len()],
             gates: Gates::default(),
@@ -61,12 +65,28 @@ impl Buffers {
             crossings: vec![Crossing::EMPTY; 2 * cells],
         };
         pose(body, &scene.near, &mut out.joints);
-        skin(&body.vertices, &[], &[], &out.joints, &scene.near.betas, &mut out.vertices);
+        skin(
+            &body.vertices,
+            &[],
+            &[],
+            &out.joints,
+            &scene.near.betas,
+            &mut out.vertices,
+        );
         out.window = project(&scene.observation.camera, &out.vertices, &mut out.points);
-        raster(&out.points, &body.faces, out.window, grid, grid, &mut out.keys, &mut out.front);
+        raster(
+            &out.points,
+            &body.faces,
+            out.window,
+            grid,
+            grid,
+            &mut out.keys,
+            &mut out.front,
+        );
         let gate = scene.texture().gate(scene.model.kind);
         for (j, &(from, to)) in body.limbs.iter().enumerate() {
-            let axis = (out.joints.position[to as usize] - out.joints.position[from as usize]).normalize_or_zero();
+            let axis = (out.joints.position[to as usize] - out.joints.position[from as usize])
+                .normalize_or_zero();
             (out.gates.alpha[j], out.gates.slope[j]) = gate.at(axis.z);
         }
         out
@@ -123,7 +143,14 @@ fn run_silhouette(scene: &Scene, b: &mut Buffers, weight: f32) {
         mask_weight: weight,
     };
     let read = likelihood(scene, &b.gates);
-    black_box(silhouette(&outline, Some(&read), &b.points, &mut b.crossings, &mut b.gradient, &mut b.curvature));
+    black_box(silhouette(
+        &outline,
+        Some(&read),
+        &b.points,
+        &mut b.crossings,
+        &mut b.gradient,
+        &mut b.curvature,
+    ));
 }
 
 /// Gradients and curvature of one pass, as the adjoint and the normal stage find them.
@@ -133,38 +160,89 @@ fn seen_once(scene: &Scene, b: &mut Buffers, weight: f32) -> (Vec<Vec3>, Vec<Opt
     run_score(scene, b, weight);
     run_silhouette(scene, b, weight);
     let camera = &scene.observation.camera;
-    let gradient = b.gradient.iter().map(|&g| unproject_gradient(camera, g)).collect();
+    let gradient = b
+        .gradient
+        .iter()
+        .map(|&g| unproject_gradient(camera, g))
+        .collect();
     let lift = |(c, p): (&Curvature, &Vec3)| {
         let [u, v] = pixel_jacobian(camera, *p);
         let (s, t) = (c[0] * u + c[1] * v, c[1] * u + c[2] * v);
-        (*c != [0.0; 3]).then(|| Mat3::from_cols(s * u.x + t * v.x, s * u.y + t * v.y, s * u.z + t * v.z))
+        (*c != [0.0; 3])
+            .then(|| Mat3::from_cols(s * u.x + t * v.x, s * u.y + t * v.y, s * u.z + t * v.z))
     };
-    (gradient, b.curvature.iter().zip(&b.points).map(lift).collect())
+    (
+        gradient,
+        b.curvature.iter().zip(&b.points).map(lift).collect(),
+    )
 }
 
-fn stages(criterion: &mut Criterion) {
+fn stages(criterion: &mut Criterion<CpuTime>) {
     let scene = Scene::new(EnergyKind::Paper, View::Close);
     println!("{}", scene.describe());
     let (body, o, state) = (&scene.pack.body, &scene.observation, &scene.near);
     let weight = scene.model.settings.weights.likelihood / o.area;
     let mut b = Buffers::new(&scene);
     let mut group = criterion.benchmark_group("stage");
-    group.bench_function("pose", |x| x.iter(|| pose(body, black_box(state), &mut b.joints)));
-    group.bench_function("skin", |x| x.iter(|| skin(&body.vertices, &[], &[], &b.joints, black_box(&state.betas), &mut b.vertices)));
-    group.bench_function("project", |x| x.iter(|| project(&o.camera, black_box(&b.vertices), &mut b.points)));
-    group.bench_function("raster", |x| {
-        x.iter(|| raster(black_box(&b.points), &body.faces, b.window, o.grid, o.grid, &mut b.keys, &mut b.front));
+    group.bench_function("pose", |x| {
+        x.iter(|| pose(body, black_box(state), &mut b.joints))
     });
-    group.bench_function("score/energy", |x| x.iter(|| run_score(&scene, &mut b, 0.0)));
-    group.bench_function("score/gradient", |x| x.iter(|| run_score(&scene, &mut b, weight)));
-    group.bench_function("silhouette", |x| x.iter(|| run_silhouette(&scene, &mut b, weight)));
+    group.bench_function("skin", |x| {
+        x.iter(|| {
+            skin(
+                &body.vertices,
+                &[],
+                &[],
+                &b.joints,
+                black_box(&state.betas),
+                &mut b.vertices,
+            )
+        })
+    });
+    group.bench_function("project", |x| {
+        x.iter(|| project(&o.camera, black_box(&b.vertices), &mut b.points))
+    });
+    group.bench_function("raster", |x| {
+        x.iter(|| {
+            raster(
+                black_box(&b.points),
+                &body.faces,
+                b.window,
+                o.grid,
+                o.grid,
+                &mut b.keys,
+                &mut b.front,
+            )
+        });
+    });
+    group.bench_function("score/energy", |x| {
+        x.iter(|| run_score(&scene, &mut b, 0.0))
+    });
+    group.bench_function("score/gradient", |x| {
+        x.iter(|| run_score(&scene, &mut b, weight))
+    });
+    group.bench_function("silhouette", |x| {
+        x.iter(|| run_silhouette(&scene, &mut b, weight))
+    });
     let (gradient, curvature) = seen_once(&scene, &mut b, weight);
-    group.bench_function("adjoint", |x| x.iter(|| adjoint(body, &scene, &b.joints, &gradient)));
-    let (mut normal, mut hessian) = (Box::<NormalEquations>::default(), vec![0.0f32; MAX_PARAMS * MAX_PARAMS]);
+    group.bench_function("adjoint", |x| {
+        x.iter(|| adjoint(body, &scene, &b.joints, &gradient))
+    });
+    let (mut normal, mut hessian) = (
+        Box::<NormalEquations>::default(),
+        vec![0.0f32; MAX_PARAMS * MAX_PARAMS],
+    );
     group.bench_function("normal", |x| {
         x.iter(|| {
             normal.begin(body, &b.joints);
-            normal.add_points(&body.vertices, &[], &[], &b.joints, black_box(&state.betas), |v| curvature[v]);
+            normal.add_points(
+                &body.vertices,
+                &[],
+                &[],
+                &b.joints,
+                black_box(&state.betas),
+                |v| curvature[v],
+            );
             normal.finish(body, &b.joints, &mut hessian);
         });
     });
@@ -173,8 +251,21 @@ fn stages(criterion: &mut Criterion) {
 fn adjoint(body: &Body, scene: &Scene, joints: &Joints, gradient: &[Vec3]) -> [f32; MAX_PARAMS] {
     let mut out = [0.0; MAX_PARAMS];
     let mut wrenches = Wrenches::default();
-    wrenches.add_points(&body.vertices, &[], &[], joints, black_box(&scene.near.betas), gradient);
-    wrenches.finish(body, &scene.near, joints, &[Vec3::ZERO; MAX_JOINTS], &mut out);
+    wrenches.add_points(
+        &body.vertices,
+        &[],
+        &[],
+        joints,
+        black_box(&scene.near.betas),
+        gradient,
+    );
+    wrenches.finish(
+        body,
+        &scene.near,
+        joints,
+        &[Vec3::ZERO; MAX_JOINTS],
+        &mut out,
+    );
     out
 }
 
@@ -192,12 +283,24 @@ fn solve(hessian: &Matrix, gradient: &Vector) -> Option<Vector> {
     Some(step)
 }
 
-fn steps(criterion: &mut Criterion) {
-    for (name, kind) in [("paper", EnergyKind::Paper), ("released", EnergyKind::Released)] {
+fn steps(criterion: &mut Criterion<CpuTime>) {
+    for (name, kind) in [
+        ("paper", EnergyKind::Paper),
+        ("released", EnergyKind::Released),
+    ] {
         let scene = Scene::new(kind, View::Close);
         let body = &scene.pack.body;
         let mut workspace = Workspace::new(body, scene.observation.grid);
-        let mut evaluate = |want| workspace.evaluate(body, scene.pack.texture.as_ref(), &scene.model, &scene.observation, black_box(&scene.near), want);
+        let mut evaluate = |want| {
+            workspace.evaluate(
+                body,
+                scene.pack.texture.as_ref(),
+                &scene.model,
+                &scene.observation,
+                black_box(&scene.near),
+                want,
+            )
+        };
         let mut group = criterion.benchmark_group(format!("step/{name}"));
         group.bench_function("energy", |x| x.iter(|| evaluate(Want::Energy)));
         group.bench_function("gradient", |x| x.iter(|| evaluate(Want::Gradient)));
@@ -210,7 +313,7 @@ fn steps(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().sample_size(60).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    config = Criterion::default().with_measurement(CpuTime).sample_size(60).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
     targets = stages, steps
 }
 criterion_main!(benches);

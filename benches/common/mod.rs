@@ -6,6 +6,8 @@
     reason = "shared by several targets; a bench fails by panicking"
 )]
 
+pub mod cpu_time;
+
 use std::path::PathBuf;
 
 use glam::{Mat3, Quat, Vec2, Vec3};
@@ -94,8 +96,13 @@ impl Scene {
         let made = render(&studio, &scene, CROP, grid);
         let mut backbone = Backbone::load(&pack.backbone, settings).unwrap();
         let mut seen = backbone.observations();
-        let (crop, camera) = (whole(CROP), Intrinsics::from_fov(50.0, CROP as u32, CROP as u32));
-        backbone.observe(&made.image, &camera, &crop, &mut seen).unwrap();
+        let (crop, camera) = (
+            whole(CROP),
+            Intrinsics::from_fov(50.0, CROP as u32, CROP as u32),
+        );
+        backbone
+            .observe(&made.image, &camera, &crop, &mut seen)
+            .unwrap();
         let (region, intrinsics) = (made.truth.region, made.truth.intrinsics);
         let opinion = opinion(&seen, &region);
         let model = EnergyModel::new(&pack.manifest, &pack.prior, kind);
@@ -139,7 +146,11 @@ impl Scene {
 
     /// A fitter for this scene.
     pub fn fitter(&self) -> Fitter {
-        Fitter::new(&self.pack.body, self.observation.grid, self.pack.manifest.fit.clone())
+        Fitter::new(
+            &self.pack.body,
+            self.observation.grid,
+            self.pack.manifest.fit.clone(),
+        )
     }
 
     /// One line about the scene.
@@ -174,7 +185,9 @@ fn opinion(seen: &Observations, region: &Region) -> Opinion {
     for (i, landmark) in seen.landmarks.iter().enumerate() {
         out.points[i] = region.to_image(landmark.point, CROP as f32);
         out.confidence[i] = landmark.visibility * landmark.presence;
-        out.world[i] = turn.rotate(seen.world[i].truncate()).extend(seen.world[i].z);
+        out.world[i] = turn
+            .rotate(seen.world[i].truncate())
+            .extend(seen.world[i].z);
     }
     out
 }
@@ -184,14 +197,27 @@ fn turned(pose: &Pose, angle: f32) -> Pose {
     let mut rng = ChaCha8Rng::seed_from_u64(1);
     let mut out = pose.clone();
     for r in &mut out.rotations {
-        let axis = Vec3::new(rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0), rng.random_range(-1.0..1.0));
+        let axis = Vec3::new(
+            rng.random_range(-1.0..1.0),
+            rng.random_range(-1.0..1.0),
+            rng.random_range(-1.0..1.0),
+        );
         *r *= Mat3::from_quat(Quat::from_axis_angle(axis.normalize_or(Vec3::Y), angle));
     }
     out
 }
 
-fn covered(workspace: &mut Workspace, pack: &Pack, observation: &Observation, pose: &Pose) -> usize {
+fn covered(
+    workspace: &mut Workspace,
+    pack: &Pack,
+    observation: &Observation,
+    pose: &Pose,
+) -> usize {
     workspace.forward(&pack.body, observation, pose);
     workspace.raster(&pack.body);
-    workspace.keys.iter().filter(|&&k| raster::triangle(k).is_some()).count()
+    workspace
+        .keys
+        .iter()
+        .filter(|&&k| raster::triangle(k).is_some())
+        .count()
 }

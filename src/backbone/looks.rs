@@ -188,3 +188,96 @@ impl Opinions {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INPUT: usize = 256;
+
+    fn upright() -> Region {
+        Region {
+            center: Vec2::new(300.0, 200.0),
+            side: 400.0,
+            angle: 0.0,
+        }
+    }
+
+    /// A person facing the camera: the left side lies on the picture's right.
+    fn facing() -> Observations {
+        let mut seen = Observations::new(2, 3);
+        for (i, landmark) in seen.landmarks.iter_mut().enumerate() {
+            let side = match i {
+                0 => 0.0,
+                i if OTHER_SIDE[i] > i => 20.0,
+                _ => -20.0,
+            };
+            landmark.point = Vec2::new(128.0 + side, 60.0 + 4.0 * i as f32);
+            landmark.visibility = 0.8;
+            landmark.presence = 1.0;
+            seen.world[i] = Vec3::new(0.01 * side, 0.02 * i as f32, 0.3);
+        }
+        seen
+    }
+
+    #[test]
+    fn other_sides_pair_up() {
+        for (i, &o) in OTHER_SIDE.iter().enumerate() {
+            assert_eq!(OTHER_SIDE[o], i);
+        }
+    }
+
+    #[test]
+    fn a_mirror_image_says_the_same_of_the_person() {
+        let (seen, region) = (facing(), upright());
+        let direct = Opinion::of(&seen, &region, INPUT, &more(1.0, false, 1.0, 1));
+        // What the mirror shows: x reversed, and the network names the sides as they now appear.
+        let mut reflected = seen.clone();
+        for i in 0..LANDMARKS {
+            let from = OTHER_SIDE[i];
+            let point = seen.landmarks[from].point;
+            reflected.landmarks[i].point = Vec2::new(INPUT as f32 - point.x, point.y);
+            let w = seen.world[from];
+            reflected.world[i] = Vec3::new(-w.x, w.y, w.z);
+        }
+        let mirrored = Opinion::of(&reflected, &region, INPUT, &more(1.0, true, 1.0, 1));
+        for i in 0..LANDMARKS {
+            assert!(
+                direct.points[i].distance(mirrored.points[i]) < 1e-3,
+                "point {i}"
+            );
+            assert!(
+                direct.world[i].distance(mirrored.world[i]) < 1e-5,
+                "world {i}"
+            );
+        }
+        assert!(!direct.disagrees(&mirrored));
+    }
+
+    #[test]
+    fn a_look_that_swaps_the_sides_disagrees() {
+        let (seen, region) = (facing(), upright());
+        let direct = Opinion::of(&seen, &region, INPUT, &more(1.0, false, 1.0, 1));
+        let mut swapped = seen.clone();
+        for i in 0..LANDMARKS {
+            swapped.landmarks[i] = seen.landmarks[OTHER_SIDE[i]];
+        }
+        let contrary = Opinion::of(&swapped, &region, INPUT, &more(1.0, false, 1.0, 1));
+        assert!(direct.disagrees(&contrary));
+    }
+
+    #[test]
+    fn joining_weighs_looks_and_counts_votes() {
+        let (seen, region) = (facing(), upright());
+        let mut a = Opinion::of(&seen, &region, INPUT, &more(1.0, false, 3.0, 1));
+        let mut shifted = seen.clone();
+        shifted.landmarks.iter_mut().for_each(|l| l.point.x += 8.0);
+        let b = Opinion::of(&shifted, &region, INPUT, &more(1.0, false, 1.0, 1));
+        let before = a.points[11];
+        a.join(&b);
+        assert_eq!(a.votes, 2);
+        let moved = a.points[11].x - before.x;
+        let expected = 0.25 * 8.0 * region.side / INPUT as f32;
+        assert!((moved - expected).abs() < 1e-3, "{moved} {expected}");
+    }
+}

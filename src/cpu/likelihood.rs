@@ -49,6 +49,9 @@ fn madd<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// Accumulators of an inner product.
+const LANES: usize = 16;
+
 /// Sum by halves: a plain one would add lane after lane.
 #[inline(always)]
 fn folded(a: [f32; LANES]) -> f32 {
@@ -57,30 +60,31 @@ fn folded(a: [f32; LANES]) -> f32 {
     (c[0] + c[2]) + (c[1] + c[3])
 }
 
-/// Accumulators of an inner product.
-const LANES: usize = 16;
-
-/// Inner products of one feature with three means.
+/// Inner products of a feature with the means of three vertices, per component.
 #[inline(always)]
-fn dots<const FMA: bool>(f: &[f32], m: [&[f32]; 3]) -> [f32; 3] {
-    let mut acc = [[0.0f32; LANES]; 3];
-    let whole = f.len() - f.len() % LANES;
-    let (fc, _) = f.as_chunks::<LANES>();
-    let m0 = m[0].as_chunks::<LANES>().0;
-    let m1 = m[1].as_chunks::<LANES>().0;
-    let m2 = m[2].as_chunks::<LANES>().0;
-    for (((x, a), b), c) in fc.iter().zip(m0).zip(m1).zip(m2) {
-        for l in 0..LANES {
-            acc[0][l] = madd::<FMA>(x[l], a[l], acc[0][l]);
-            acc[1][l] = madd::<FMA>(x[l], b[l], acc[1][l]);
-            acc[2][l] = madd::<FMA>(x[l], c[l], acc[2][l]);
+fn dots<const FMA: bool>(f: &[f32], texture: &Texture, face: [usize; 3]) -> [[f32; 3]; MAX_COMPONENTS] {
+    let (chunks, tail) = f.as_chunks::<LANES>();
+    // Folded in a second pass: in one, the compiler works on pairs of lanes instead of whole vectors.
+    let mut partial = [[[0.0f32; LANES]; 3]; MAX_COMPONENTS];
+    for (k, sums) in partial.iter_mut().enumerate().take(texture.components) {
+        for (sum, &v) in sums.iter_mut().zip(&face) {
+            let mut acc = [0.0f32; LANES];
+            for (x, m) in chunks.iter().zip(texture.mean(v, k).as_chunks::<LANES>().0) {
+                for l in 0..LANES {
+                    acc[l] = madd::<FMA>(x[l], m[l], acc[l]);
+                }
+            }
+            *sum = acc;
         }
     }
-    let mut out = [0.0; 3];
-    for i in 0..3 {
-        out[i] = folded(acc[i]);
-        for d in whole..f.len() {
-            out[i] += f[d] * m[i][d];
+    let mut out = [[0.0f32; 3]; MAX_COMPONENTS];
+    for (k, (out, sums)) in out.iter_mut().zip(&partial).enumerate().take(texture.components) {
+        for i in 0..3 {
+            out[i] = folded(sums[i]);
+            let rest = &texture.mean(face[i], k)[LANES * chunks.len()..];
+            for (x, m) in tail.iter().zip(rest) {
+                out[i] += x * m;
+            }
         }
     }
     out
@@ -110,12 +114,13 @@ impl Likelihood<'_> {
     fn paper<const FMA: bool>(&self, t: usize, face: [usize; 3], b: [f32; 3], alpha: &Alphas, f: &[f32], background: f32) -> CellScore {
         let tx = self.texture;
         let (kk, dims) = (tx.components, tx.channels as f32);
+        let dots = dots::<FMA>(f, tx, face);
         let mut x = [0.0f32; MAX_COMPONENTS];
         let mut dx = [[0.0f32; 3]; MAX_COMPONENTS];
         let mut inverse = [0.0f32; MAX_COMPONENTS];
         let mut top = 0.0f32;
         for k in 0..kk {
-            let dot = dots::<FMA>(f, face.map(|v| tx.mean(v, k)));
+            let dot = dots[k];
             let m = interpolated(&tx.gram[t * kk + k], b);
             let s = face.map(|v| tx.sigma[v * kk + k]);
             let sigma = b[0] * s[0] + b[1] * s[1] + b[2] * s[2];
@@ -159,10 +164,11 @@ impl Likelihood<'_> {
     fn released<const FMA: bool>(&self, t: usize, face: [usize; 3], b: [f32; 3], alpha: &Alphas, f: &[f32], clutter: f32) -> CellScore {
         let tx = self.texture;
         let kk = tx.components;
+        let dots = dots::<FMA>(f, tx, face);
         let mut out = CellScore::default();
         let mut score = 0.0f32;
         for k in 0..kk {
-            let dot = dots::<FMA>(f, face.map(|v| tx.mean(v, k)));
+            let dot = dots[k];
             let m = interpolated(&tx.gram[t * kk + k], b);
             let fm = b[0] * dot[0] + b[1] * dot[1] + b[2] * dot[2];
             let norm2 = (b[0] * m[0] + b[1] * m[1] + b[2] * m[2]).max(1e-12);

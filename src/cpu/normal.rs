@@ -174,9 +174,14 @@ fn add_point(sums: &mut NormalEquations, x: Vec3, skin: &Skin, dirs: &ShapeDirs,
             add(&mut by_betas, share, &sums.offset_betas[k as usize]);
         }
     }
-    for (b, &dir) in dirs.iter().enumerate() {
-        let moved = get(&by_betas, b) + blend * dir;
-        set(&mut by_betas, b, moved);
+    // Whole rows at a time: single lanes written just before a vector is read would stall.
+    let axis = |a: usize| -> [f32; LANES] { std::array::from_fn(|b| if b < MAX_BETAS { dirs[b][a] } else { 0.0 }) };
+    let [x_axis, y_axis, z_axis] = [axis(0), axis(1), axis(2)];
+    for (r, row) in by_betas.iter_mut().enumerate() {
+        let m = blend.row(r);
+        for (l, sum) in row.iter_mut().enumerate() {
+            *sum += m.x * x_axis[l] + m.y * y_axis[l] + m.z * z_axis[l];
+        }
     }
     let mut weighted = ZERO;
     for (r, row) in weighted.iter_mut().enumerate() {

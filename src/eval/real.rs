@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
 use glam::Vec3;
 
+use super::EvalError;
 use super::manifest::{Frame, read_manifest};
 use super::metrics::{LIMBS, pa_mpjpe};
 use crate::energy::Weights;
@@ -44,7 +44,7 @@ type Errors = [f64; SYSTEMS.len()];
 ///
 /// # Errors
 /// A bad pack, manifest or picture.
-pub fn run(args: &RealArgs) -> Result<()> {
+pub fn run(args: &RealArgs) -> Result<(), EvalError> {
     let pack = Pack::load(&args.pack)?;
     let steps = args.steps.unwrap_or(pack.manifest.fit.steps);
     let mut estimator = Estimator::new(
@@ -101,9 +101,11 @@ pub fn run(args: &RealArgs) -> Result<()> {
         report.insert(name, serde_json::Value::Object(entry));
     }
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        std::fs::write(path, text)
-            .with_context(|| format!("{}: cannot write; check the folder", path.display()))?;
+        let text = format!("{:#}\n", serde_json::Value::Object(report));
+        std::fs::write(path, text).map_err(|source| EvalError::Write {
+            path: path.clone(),
+            source,
+        })?;
     }
     Ok(())
 }
@@ -112,7 +114,7 @@ fn errors(
     estimator: &mut Estimator,
     clip: &std::path::Path,
     frame: &Frame,
-) -> Result<Option<Errors>> {
+) -> Result<Option<Errors>, EvalError> {
     let path = clip.join(&frame.image);
     let image = load_image(&path)?;
     let fov = estimator.pack().manifest.camera.fov_deg;

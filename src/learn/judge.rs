@@ -100,7 +100,9 @@ pub fn judge(series: &Series<'_>, texture: &Texture) -> Result<Report, LearnErro
         tally.pictures += 1;
         let alphas = limb_alphas(body, &truth.joints, texture.gate(EnergyKind::Paper));
         let useful = |cell: &usize| pick::is_feature(feature(*cell));
-        let person: Vec<_> = pick::foreground(truth).filter(|(cell, ..)| useful(cell)).collect();
+        let person: Vec<_> = pick::foreground(truth)
+            .filter(|(cell, ..)| useful(cell))
+            .collect();
         let behind = pick::background(&made.mask, seen.grid).far;
         let behind: Vec<usize> = behind.into_iter().filter(useful).collect();
         if person.is_empty() || behind.is_empty() {
@@ -128,14 +130,23 @@ pub fn judge(series: &Series<'_>, texture: &Texture) -> Result<Report, LearnErro
             let gap = at.distance(template[best]);
             let (cells, hits, swaps) = &mut tally.limbs[limb];
             *cells += 1;
-            hits.iter_mut().zip(NEAR).for_each(|(h, near)| *h += u64::from(gap < near));
+            hits.iter_mut()
+                .zip(NEAR)
+                .for_each(|(h, near)| *h += u64::from(gap < near));
             let named = body.vertex_limb[best] as usize;
             *swaps += u64::from(named != limb && Some(named) == mirror[limb]);
             let place = (t, b);
             for (ratios, f) in tally.ratios.iter_mut().zip([cell, other, elsewhere]) {
                 ratios.push(ratio(texture, body, place, &alphas, feature(f)));
             }
-            heat(texture, body, place, &alphas, [feature(cell), feature(other)], &mut tally.heat);
+            heat(
+                texture,
+                body,
+                place,
+                &alphas,
+                [feature(cell), feature(other)],
+                &mut tally.heat,
+            );
         }
     })?;
     Ok(summary(lanes, names))
@@ -150,15 +161,27 @@ fn nearest(texture: &Texture, feature: &[f32]) -> usize {
 }
 
 /// log Σ_k α_k N(f; φ_k, σ_k² I) − log p(f | B), nats, written out plainly.
-fn ratio(texture: &Texture, body: &Body, (t, b): (usize, [f32; 3]), alphas: &LimbAlphas, f: &[f32]) -> f32 {
+fn ratio(
+    texture: &Texture,
+    body: &Body,
+    (t, b): (usize, [f32; 3]),
+    alphas: &LimbAlphas,
+    f: &[f32],
+) -> f32 {
     let face = body.faces[t].map(|v| v as usize);
     let (kk, d) = (texture.components, texture.channels);
-    let blend = |of: &dyn Fn(usize) -> f32| -> f64 { (0..3).map(|i| f64::from(b[i]) * f64::from(of(face[i]))).sum() };
+    let blend = |of: &dyn Fn(usize) -> f32| -> f64 {
+        (0..3)
+            .map(|i| f64::from(b[i]) * f64::from(of(face[i])))
+            .sum()
+    };
     let log: Vec<f64> = (0..kk)
         .map(|k| {
             let alpha = blend(&|v| alphas[body.vertex_limb[v] as usize][k]).max(1e-30);
             let sigma = blend(&|v| texture.sigma[v * kk + k]);
-            let square: f64 = (0..d).map(|i| (f64::from(f[i]) - blend(&|v| texture.mean(v, k)[i])).powi(2)).sum();
+            let square: f64 = (0..d)
+                .map(|i| (f64::from(f[i]) - blend(&|v| texture.mean(v, k)[i])).powi(2))
+                .sum();
             alpha.ln() - d as f64 * sigma.ln() - 0.5 * square / (sigma * sigma)
         })
         .collect();
@@ -168,7 +191,14 @@ fn ratio(texture: &Texture, body: &Body, (t, b): (usize, [f32; 3]), alphas: &Lim
 }
 
 /// Adds the fit's own score of a place at every temperature: person's feature, background's.
-fn heat(texture: &Texture, body: &Body, (t, b): (usize, [f32; 3]), alphas: &LimbAlphas, features: [&[f32]; 2], sums: &mut [[f64; 4]]) {
+fn heat(
+    texture: &Texture,
+    body: &Body,
+    (t, b): (usize, [f32; 3]),
+    alphas: &LimbAlphas,
+    features: [&[f32]; 2],
+    sums: &mut [[f64; 4]],
+) {
     let gates = Gates {
         alpha: *alphas,
         ..Gates::default()
@@ -220,7 +250,9 @@ fn summary(lanes: Vec<Tally>, names: &[String]) -> Report {
         }
         report.pictures += lane.pictures;
         for (limb, (cells, hits, swaps)) in lane.limbs.into_iter().enumerate() {
-            let part = names[limb].trim_start_matches("left_").trim_start_matches("right_");
+            let part = names[limb]
+                .trim_start_matches("left_")
+                .trim_start_matches("right_");
             for key in [part, "all"] {
                 let sum = counts.entry(key.to_owned()).or_default();
                 sum.0 += cells;
@@ -228,7 +260,10 @@ fn summary(lanes: Vec<Tally>, names: &[String]) -> Report {
                 sum.2 += swaps;
             }
         }
-        ratios.iter_mut().zip(lane.ratios).for_each(|(all, own)| all.extend(own));
+        ratios
+            .iter_mut()
+            .zip(lane.ratios)
+            .for_each(|(all, own)| all.extend(own));
         for (all, own) in heat.iter_mut().zip(lane.heat) {
             all.iter_mut().zip(own).for_each(|(a, b)| *a += b);
         }
@@ -242,7 +277,10 @@ fn summary(lanes: Vec<Tally>, names: &[String]) -> Report {
         };
         report.places.insert(part, place);
     }
-    report.halo = halo.iter().map(|&(n, high)| high as f64 / (n as f64).max(1.0)).collect();
+    report.halo = halo
+        .iter()
+        .map(|&(n, high)| high as f64 / (n as f64).max(1.0))
+        .collect();
     let judged = ratios[0].len().max(1) as f64;
     report.auroc_background = chance_above(&ratios[0], &ratios[1]);
     report.auroc_elsewhere = chance_above(&ratios[0], &ratios[2]);
@@ -267,7 +305,10 @@ fn chance_above(high: &[f32], low: &[f32]) -> f64 {
     let mut low = low.to_vec();
     low.sort_unstable_by(f32::total_cmp);
     let below = |x: f32| {
-        let (less, most) = (low.partition_point(|&y| y < x), low.partition_point(|&y| y <= x));
+        let (less, most) = (
+            low.partition_point(|&y| y < x),
+            low.partition_point(|&y| y <= x),
+        );
         0.5 * (less + most) as f64
     };
     let sum: f64 = high.iter().map(|&x| below(x)).sum();
@@ -277,19 +318,45 @@ fn chance_above(high: &[f32], low: &[f32]) -> f64 {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "held out: {} pictures", self.pictures)?;
-        writeln!(f, "best prototype      cells   <5 cm  <10 cm  <20 cm  other side")?;
+        writeln!(
+            f,
+            "best prototype      cells   <5 cm  <10 cm  <20 cm  other side"
+        )?;
         for (part, p) in &self.places {
             if p.cells > 0 {
                 let [a, b, c] = p.within.map(|x| 100.0 * x);
                 let swapped = 100.0 * p.swapped;
-                writeln!(f, "  {part:15} {:8} {a:6.1}% {b:6.1}% {c:6.1}% {swapped:9.1}%", p.cells)?;
+                writeln!(
+                    f,
+                    "  {part:15} {:8} {a:6.1}% {b:6.1}% {c:6.1}% {swapped:9.1}%",
+                    p.cells
+                )?;
             }
         }
-        writeln!(f, "person above background in the same place: {:.4}", self.auroc_background)?;
-        writeln!(f, "person above person elsewhere:             {:.4}", self.auroc_elsewhere)?;
-        let halo: Vec<String> = self.halo.iter().map(|h| format!("{:.1}%", 100.0 * h)).collect();
-        writeln!(f, "taken for the person 1, 2, … cells off the outline: {}", halo.join(", "))?;
-        writeln!(f, "temperature   ratio person  background   visible person  background")?;
+        writeln!(
+            f,
+            "person above background in the same place: {:.4}",
+            self.auroc_background
+        )?;
+        writeln!(
+            f,
+            "person above person elsewhere:             {:.4}",
+            self.auroc_elsewhere
+        )?;
+        let halo: Vec<String> = self
+            .halo
+            .iter()
+            .map(|h| format!("{:.1}%", 100.0 * h))
+            .collect();
+        writeln!(
+            f,
+            "taken for the person 1, 2, … cells off the outline: {}",
+            halo.join(", ")
+        )?;
+        writeln!(
+            f,
+            "temperature   ratio person  background   visible person  background"
+        )?;
         for h in &self.heat {
             writeln!(
                 f,

@@ -45,7 +45,10 @@ struct Mixture {
 }
 
 fn square(row: &[f32], mean: &[f64]) -> f64 {
-    row.iter().zip(mean).map(|(&x, m)| (f64::from(x) - m).powi(2)).sum()
+    row.iter()
+        .zip(mean)
+        .map(|(&x, m)| (f64::from(x) - m).powi(2))
+        .sum()
 }
 
 impl Mixture {
@@ -56,7 +59,10 @@ impl Mixture {
         let as_f64 = |row: &[f32]| row.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
         let mut centre = vec![0.0; d];
         for row in rows {
-            centre.iter_mut().zip(*row).for_each(|(c, &x)| *c += f64::from(x) / n);
+            centre
+                .iter_mut()
+                .zip(*row)
+                .for_each(|(c, &x)| *c += f64::from(x) / n);
         }
         let scatter: f64 = rows.iter().map(|row| square(row, &centre)).sum();
         let overall = (scatter / (n * d as f64)).max(1e-8);
@@ -73,7 +79,9 @@ impl Mixture {
                 }
             }
             let new = as_f64(rows[chosen]);
-            gap.iter_mut().zip(rows).for_each(|(g, row)| *g = g.min(square(row, &new)));
+            gap.iter_mut()
+                .zip(rows)
+                .for_each(|(g, row)| *g = g.min(square(row, &new)));
             mean.push(new);
         }
         let nearest = gap.iter().sum::<f64>() / (n * d as f64);
@@ -108,7 +116,10 @@ impl Mixture {
                 let q = (l - top).exp() / all;
                 share[c] += q;
                 length[c] += q * own;
-                sum[c].iter_mut().zip(*row).for_each(|(s, &x)| *s += q * f64::from(x));
+                sum[c]
+                    .iter_mut()
+                    .zip(*row)
+                    .for_each(|(s, &x)| *s += q * f64::from(x));
             }
         }
         let least = LEAST_WEIGHT / m as f64;

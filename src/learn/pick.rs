@@ -68,9 +68,15 @@ pub fn off_outline(truth: &Truth, mask: &GrayImage) -> Vec<(usize, usize, usize)
         let cells = around(y, grid).flat_map(row);
         let (square, other) = cells.filter(|&(_, other)| sees(other)).min()?;
         let distance = (square as f64).sqrt().round() as usize;
-        (1..=REACH).contains(&distance).then_some((cell, other, distance))
+        (1..=REACH)
+            .contains(&distance)
+            .then_some((cell, other, distance))
     };
-    background(mask, grid).fringe.into_iter().filter_map(nearest).collect()
+    background(mask, grid)
+        .fringe
+        .into_iter()
+        .filter_map(nearest)
+        .collect()
 }
 
 /// Whether the network gave a feature here: where it gives zero there is nothing to learn.

@@ -53,7 +53,11 @@ pub fn neighbours(body: &Body) -> Vec<Vec<u32>> {
 pub fn estimate(evidence: &Evidence, vertex_limb: &[u8], neighbours: &[Vec<u32>]) -> Prototypes {
     let (kk, d) = (evidence.components, evidence.channels);
     let vertices = vertex_limb.len();
-    let limbs = vertex_limb.iter().map(|&l| l as usize + 1).max().unwrap_or(0);
+    let limbs = vertex_limb
+        .iter()
+        .map(|&l| l as usize + 1)
+        .max()
+        .unwrap_or(0);
     let mut total = Sums::new(1, d);
     let mut limb = Sums::new(limbs, d);
     let mut vertex = Sums::new(vertices, d);
@@ -65,7 +69,11 @@ pub fn estimate(evidence: &Evidence, vertex_limb: &[u8], neighbours: &[Vec<u32>]
             vertex.add(v, sum, weight);
         }
     }
-    let overall: Vec<f64> = total.sum.iter().map(|s| s / total.weight[0].max(1e-12)).collect();
+    let overall: Vec<f64> = total
+        .sum
+        .iter()
+        .map(|s| s / total.weight[0].max(1e-12))
+        .collect();
     let mut limb_mean = vec![0.0; limbs * d];
     for l in 0..limbs {
         let weight = limb.weight[l] + LIMB;
@@ -133,7 +141,10 @@ fn smooth(own: &Sums, parents: &[f64], neighbours: &[Vec<u32>]) -> Vec<f64> {
             let share = NEIGHBOURS / next.len().max(1) as f64;
             for &n in next {
                 let other = &mean[n as usize * d..][..d];
-                around.iter_mut().zip(other).for_each(|(a, m)| *a += share * m);
+                around
+                    .iter_mut()
+                    .zip(other)
+                    .for_each(|(a, m)| *a += share * m);
             }
             let known = if next.is_empty() { 0.0 } else { NEIGHBOURS };
             let scale = 1.0 / (own.weight[v] + known + PARENT);
@@ -150,7 +161,9 @@ fn smooth(own: &Sums, parents: &[f64], neighbours: &[Vec<u32>]) -> Vec<f64> {
 fn unit(from: &[f64], to: &mut [f32]) {
     let length = from.iter().map(|x| x * x).sum::<f64>().sqrt();
     if length > 1e-9 {
-        to.iter_mut().zip(from).for_each(|(t, f)| *t = (f / length) as f32);
+        to.iter_mut()
+            .zip(from)
+            .for_each(|(t, f)| *t = (f / length) as f32);
     } else {
         to.fill(0.0);
         to[0] = 1.0;
@@ -167,7 +180,11 @@ fn spread(evidence: &Evidence, phi: &[f32]) -> (Vec<f32>, f64) {
         .enumerate()
         .map(|(slot, (weight, square))| {
             let mean = phi[slot * d..][..d].iter().map(|&m| f64::from(m));
-            let dot: f64 = mean.clone().zip(&evidence.sum[slot * d..]).map(|(m, s)| m * s).sum();
+            let dot: f64 = mean
+                .clone()
+                .zip(&evidence.sum[slot * d..])
+                .map(|(m, s)| m * s)
+                .sum();
             let norm: f64 = mean.map(|m| m * m).sum();
             (square - 2.0 * dot + weight * norm).max(0.0)
         })
@@ -194,7 +211,12 @@ mod tests {
     /// A row of vertices, each next to the one before and after it.
     fn row(n: u32) -> Vec<Vec<u32>> {
         (0..n)
-            .map(|v| [v.wrapping_sub(1), v + 1].into_iter().filter(|&u| u < n).collect())
+            .map(|v| {
+                [v.wrapping_sub(1), v + 1]
+                    .into_iter()
+                    .filter(|&u| u < n)
+                    .collect()
+            })
             .collect()
     }
 
@@ -222,11 +244,19 @@ mod tests {
         let length = mean.iter().map(|x| x * x).sum::<f64>().sqrt();
         for i in 0..D {
             let truth = mean[i] / length;
-            assert!((f64::from(found.phi[2 * D + i]) - truth).abs() < 1e-4, "{:?}", found.phi);
+            assert!(
+                (f64::from(found.phi[2 * D + i]) - truth).abs() < 1e-4,
+                "{:?}",
+                found.phi
+            );
         }
         // E‖f − φ‖² = 2 (1 − ‖mean‖) for unit features around a unit φ.
         let truth = (2.0 * (1.0 - length) / D as f64).sqrt();
-        assert!((f64::from(found.sigma[2]) - truth).abs() < 1e-4, "{} {truth}", found.sigma[2]);
+        assert!(
+            (f64::from(found.sigma[2]) - truth).abs() < 1e-4,
+            "{} {truth}",
+            found.sigma[2]
+        );
     }
 
     #[test]
@@ -237,11 +267,18 @@ mod tests {
         for v in 0..5 {
             for k in 0..2 {
                 let length: f32 = phi(v, k).iter().map(|x| x * x).sum();
-                assert!((length - 1.0).abs() < 1e-5, "vertex {v}, component {k}: {length}");
+                assert!(
+                    (length - 1.0).abs() < 1e-5,
+                    "vertex {v}, component {k}: {length}"
+                );
             }
         }
         assert!(phi(1, 0)[0] > phi(1, 0)[1] && phi(3, 0)[1] > phi(3, 0)[0]);
-        assert!(phi(0, 1)[0] > 0.9, "an unseen component follows the seen one: {:?}", phi(0, 1));
+        assert!(
+            phi(0, 1)[0] > 0.9,
+            "an unseen component follows the seen one: {:?}",
+            phi(0, 1)
+        );
         assert!((phi(2, 0)[0] - phi(2, 0)[1]).abs() < 1e-3);
     }
 

@@ -33,7 +33,10 @@ impl Reservoir {
     /// Offers a feature.
     pub fn offer(&mut self, feature: &[f32]) {
         self.offered += 1;
-        self.sum.iter_mut().zip(feature).for_each(|(s, &f)| *s += f64::from(f));
+        self.sum
+            .iter_mut()
+            .zip(feature)
+            .for_each(|(s, &f)| *s += f64::from(f));
         if self.rows.len() < self.capacity * self.channels {
             self.rows.extend_from_slice(feature);
             return;
@@ -74,7 +77,14 @@ mod tests {
         assert_eq!(sample.rows(), fill(3).rows());
         assert_ne!(sample.rows(), fill(4).rows());
         assert_eq!(sample.sum()[1], 20_000.0);
-        let early = sample.rows().chunks_exact(2).filter(|r| r[0] < 5000.0).count();
-        assert!((200..300).contains(&early), "{early} of 1000 from the first quarter");
+        let early = sample
+            .rows()
+            .chunks_exact(2)
+            .filter(|r| r[0] < 5000.0)
+            .count();
+        assert!(
+            (200..300).contains(&early),
+            "{early} of 1000 from the first quarter"
+        );
     }
 }

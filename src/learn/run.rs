@@ -120,9 +120,19 @@ fn check(args: &LearnArgs) -> Result<(), LearnError> {
     };
     let whole = |n: Option<usize>| n.map(|n| n as f64);
     range("count", Some(args.count as f64), 1.0, 1e6)?;
-    range("components", whole(args.components), 1.0, MAX_COMPONENTS as f64)?;
+    range(
+        "components",
+        whole(args.components),
+        1.0,
+        MAX_COMPONENTS as f64,
+    )?;
     range("tau", args.tau.map(f64::from), 0.1, 1000.0)?;
-    range("background", whole(args.background), 1.0, MAX_BACKGROUND as f64)?;
+    range(
+        "background",
+        whole(args.background),
+        1.0,
+        MAX_BACKGROUND as f64,
+    )?;
     range("threads", Some(args.threads as f64), 1.0, LANES as f64)
 }
 
@@ -167,12 +177,25 @@ fn learn(series: &Series<'_>) -> Result<(Texture, u64), LearnError> {
         evidence.merge(&lane.evidence);
         for kept in &lane.background {
             rows.extend_from_slice(kept.rows());
-            clutter.iter_mut().zip(kept.sum()).for_each(|(c, s)| *c += s);
+            clutter
+                .iter_mut()
+                .zip(kept.sum())
+                .for_each(|(c, s)| *c += s);
         }
     }
-    enough("cells of the person", evidence.cells, LEAST_CELLS, series.count)?;
+    enough(
+        "cells of the person",
+        evidence.cells,
+        LEAST_CELLS,
+        series.count,
+    )?;
     let background = (rows.len() / d) as u64;
-    enough("background cells", background, settings.background as u64, series.count)?;
+    enough(
+        "background cells",
+        background,
+        settings.background as u64,
+        series.count,
+    )?;
     let found = estimate(&evidence, &body.vertex_limb, &neighbours(body));
     let length = clutter.iter().map(|c| c * c).sum::<f64>().sqrt().max(1e-12);
     let texture = Texture {
@@ -198,4 +221,50 @@ fn enough(what: &'static str, found: u64, expected: u64, count: u64) -> Result<(
         expected,
         count,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::synth::Studio;
+
+    fn learned(pack: &Pack, studio: &Studio<'_>, seed: u64, threads: usize) -> Texture {
+        let series = Series {
+            pack,
+            studio,
+            seed,
+            count: 3,
+            threads,
+        };
+        learn(&series).unwrap().0
+    }
+
+    #[test]
+    fn the_seed_decides_and_threads_do_not() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/person");
+        let pack = Pack::load(&root).unwrap();
+        let studio = open_studio(&pack, None, None, None).unwrap();
+        let one = learned(&pack, &studio, 5, 1);
+        let three = learned(&pack, &studio, 5, 3);
+        assert_eq!(one.phi, three.phi);
+        assert_eq!(one.sigma, three.sigma);
+        assert_eq!(one.background.mean, three.background.mean);
+        assert_eq!(one.clutter, three.clutter);
+        assert_ne!(one.phi, learned(&pack, &studio, 6, 3).phi);
+        for phi in one.phi.chunks_exact(one.channels) {
+            let length: f32 = phi.iter().map(|x| x * x).sum();
+            assert!((length - 1.0).abs() < 1e-4, "{length}");
+        }
+    }
+
+    #[test]
+    fn too_little_is_an_error() {
+        let message = enough("background cells", 3, 8, 1).unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "3 background cells in 1 pictures, expected at least 8; raise --count"
+        );
+    }
 }

@@ -19,7 +19,12 @@ use crate::texture::Texture;
 const NAME: &str = "texture.safetensors";
 
 /// Writes the texture: to `args.out`, or into the pack with its manifest brought up to date.
-pub fn save(args: &LearnArgs, pack: &Pack, texture: &Texture, cells: u64) -> Result<(), LearnError> {
+pub fn save(
+    args: &LearnArgs,
+    pack: &Pack,
+    texture: &Texture,
+    cells: u64,
+) -> Result<(), LearnError> {
     let command = command(args);
     let bytes = tensors(args, texture, cells, &command).map_err(|e| {
         let path = args.out.clone().unwrap_or_else(|| args.pack.join(NAME));
@@ -28,9 +33,21 @@ pub fn save(args: &LearnArgs, pack: &Pack, texture: &Texture, cells: u64) -> Res
     if let Some(path) = &args.out {
         return replace(path, &bytes);
     }
-    let name = pack.manifest.files.texture.as_ref().map_or(NAME, |entry| &entry.path);
+    let name = pack
+        .manifest
+        .files
+        .texture
+        .as_ref()
+        .map_or(NAME, |entry| &entry.path);
     let manifest_path = args.pack.join("pack.toml");
-    let manifest = manifest(&manifest_path, args, texture, name, &sha256_hex(&bytes), &command)?;
+    let manifest = manifest(
+        &manifest_path,
+        args,
+        texture,
+        name,
+        &sha256_hex(&bytes),
+        &command,
+    )?;
     replace(&args.pack.join(name), &bytes)?;
     replace(&manifest_path, manifest.as_bytes())
 }
@@ -43,8 +60,15 @@ pub fn write_report(path: &Path, report: &Report) -> Result<(), LearnError> {
 
 /// The command that makes the same file again; threads do not matter to it.
 fn command(args: &LearnArgs) -> String {
-    let mut text = format!("neuralsmpl learn --count {} --seed {}", args.count, args.seed);
-    let folders = [("poses", &args.poses), ("hdri", &args.hdri), ("photos", &args.photos)];
+    let mut text = format!(
+        "neuralsmpl learn --count {} --seed {}",
+        args.count, args.seed
+    );
+    let folders = [
+        ("poses", &args.poses),
+        ("hdri", &args.hdri),
+        ("photos", &args.photos),
+    ];
     for (option, path) in folders {
         if let Some(path) = path {
             text += &format!(" --{option} {}", path.display());
@@ -63,8 +87,17 @@ fn command(args: &LearnArgs) -> String {
     text
 }
 
-fn tensors(args: &LearnArgs, texture: &Texture, cells: u64, command: &str) -> Result<Vec<u8>, safetensors::SafeTensorError> {
-    let (k, d, m) = (texture.components, texture.channels, texture.background.len());
+fn tensors(
+    args: &LearnArgs,
+    texture: &Texture,
+    cells: u64,
+    command: &str,
+) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let (k, d, m) = (
+        texture.components,
+        texture.channels,
+        texture.background.len(),
+    );
     let vertices = texture.sigma.len() / k;
     let background = &texture.background;
     let parts: [(&str, &[f32], Vec<usize>); 6] = [
@@ -97,7 +130,14 @@ fn tensors(args: &LearnArgs, texture: &Texture, cells: u64, command: &str) -> Re
     safetensors::serialize(views, Some(metadata))
 }
 
-fn manifest(path: &Path, args: &LearnArgs, texture: &Texture, name: &str, sha256: &str, command: &str) -> Result<String, LearnError> {
+fn manifest(
+    path: &Path,
+    args: &LearnArgs,
+    texture: &Texture,
+    name: &str,
+    sha256: &str,
+    command: &str,
+) -> Result<String, LearnError> {
     let fault = |message: String| PackError::Manifest {
         path: path.to_owned(),
         message,
@@ -129,7 +169,10 @@ fn manifest(path: &Path, args: &LearnArgs, texture: &Texture, name: &str, sha256
         .get_mut("files")
         .and_then(Item::as_table_like_mut)
         .ok_or_else(|| missing("files"))?;
-    let poses = args.poses.as_deref().map_or("the pack's poses".to_owned(), base_name);
+    let poses = args
+        .poses
+        .as_deref()
+        .map_or("the pack's poses".to_owned(), base_name);
     let mut source = format!(
         "learned by maximum likelihood from {} synthetic people: the pack's body and backbone, {poses}",
         args.count
@@ -156,7 +199,10 @@ fn shortest(x: f32) -> f64 {
 }
 
 fn base_name(path: &Path) -> String {
-    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+    path.file_name()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// Replaces a file as a whole: nobody ever sees half of it.
@@ -192,5 +238,107 @@ fn write_error(path: &Path, error: &dyn std::fmt::Display) -> LearnError {
     LearnError::Write {
         path: path.to_owned(),
         message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::pack::{Manifest, TensorFile};
+    use crate::texture::Background;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: LearnArgs,
+    }
+
+    fn args(line: &str) -> LearnArgs {
+        Line::parse_from(format!("learn {line}").split_whitespace()).args
+    }
+
+    fn texture() -> Texture {
+        Texture {
+            components: 2,
+            channels: 4,
+            tau: 7.3,
+            phi: (0..24).map(|i| i as f32).collect(),
+            sigma: vec![0.5; 6],
+            gram: Vec::new(),
+            background: Background {
+                mean: vec![0.0; 12],
+                sigma: vec![1.0; 3],
+                weight: vec![0.25; 3],
+            },
+            clutter: vec![0.5; 4],
+        }
+    }
+
+    #[test]
+    fn the_manifest_keeps_its_comments_and_learns_the_rest() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/person/pack.toml");
+        let before = fs::read_to_string(&shipped).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pack.toml");
+        let untaught: String = match before.split_once("[files.texture]") {
+            Some((head, tail)) => format!("{head}{}", &tail[tail.find("\n[").unwrap_or(0)..]),
+            None => before,
+        };
+        let args = args("--count 40 --seed 3 --poses out/p.safetensors --tau 7.3 --threads 4");
+        for text in [untaught.as_str(), &fs::read_to_string(&shipped).unwrap()] {
+            fs::write(&path, text).unwrap();
+            let command = command(&args);
+            let new = manifest(&path, &args, &texture(), "t.safetensors", "ab", &command).unwrap();
+            let comments = |text: &str| text.lines().filter(|l| l.starts_with('#')).count();
+            assert_eq!(comments(&new), comments(text));
+            let parsed = Manifest::parse(&path, &new).unwrap();
+            let entry = parsed.files.texture.unwrap();
+            assert_eq!(entry.sha256, "ab");
+            let expected =
+                "neuralsmpl learn --count 40 --seed 3 --poses out/p.safetensors --tau 7.3";
+            assert_eq!(entry.command, expected);
+            let settings = parsed.texture;
+            assert_eq!(
+                (settings.components, settings.tau, settings.background),
+                (2, 7.3, 3)
+            );
+        }
+    }
+
+    #[test]
+    fn the_file_reads_back_and_is_the_same_every_time() {
+        let args = args("--count 40");
+        let bytes = tensors(&args, &texture(), 9, "neuralsmpl learn").unwrap();
+        assert_eq!(
+            bytes,
+            tensors(&args, &texture(), 9, "neuralsmpl learn").unwrap()
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.safetensors");
+        replace(&path, &bytes).unwrap();
+        let file = TensorFile::parse(path.clone(), fs::read(&path).unwrap()).unwrap();
+        let whole = crate::pack::Dim::Is;
+        let phi = file.f32("phi", &[whole(3), whole(2), whole(4)]).unwrap();
+        assert_eq!(phi.data, texture().phi);
+        assert_eq!(
+            file.f32("bg_mean", &[whole(3), whole(4)])
+                .unwrap()
+                .data
+                .len(),
+            12
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let message = replace(Path::new("/nowhere/at/all/t.bin"), b"x")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.starts_with("/nowhere/at/all/t.bin: cannot write ("),
+            "{message}"
+        );
     }
 }

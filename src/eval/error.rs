@@ -1,0 +1,54 @@
+//! Why an evaluation cannot run.
+
+use std::path::PathBuf;
+
+use super::ManifestError;
+use crate::backbone::BackboneError;
+use crate::frame::FrameError;
+use crate::pack::PackError;
+use crate::synth::SynthError;
+
+/// Why an evaluation cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// The pack cannot be used.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A picture cannot be used.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// A network fails.
+    #[error(transparent)]
+    Backbone(#[from] BackboneError),
+    /// Synthetic people cannot be made.
+    #[error(transparent)]
+    Synth(#[from] SynthError),
+    /// The pack has no neural mesh.
+    #[error("{}: no [files.texture], expected a learned neural mesh; run `neuralsmpl learn`", path.display())]
+    NoTexture {
+        /// The pack's manifest.
+        path: PathBuf,
+    },
+    /// An option is out of range.
+    #[error("--{option} is {found}, expected {expected}; correct it")]
+    Option {
+        /// Name of the option.
+        option: &'static str,
+        /// Its value.
+        found: String,
+        /// What is possible.
+        expected: &'static str,
+    },
+    /// A report cannot be written.
+    #[error("{}: cannot write ({source}); check permissions and free space", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,177 @@
+//! The fit allocates nothing after warm-up. `cargo test --release --test allocations -- --nocapture`
+//! also prints what a fitter holds and what one run of the backbone allocates.
+
+#[path = "../benches/common/mod.rs"]
+mod scene;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use neuralsmpl::energy::Observation;
+use neuralsmpl::fit::{Schedule, Solver};
+use neuralsmpl::frame::Intrinsics;
+use neuralsmpl::init::{Initializer, set_targets};
+use neuralsmpl::pipeline::observe;
+use neuralsmpl::readout::{JointState, joint_states};
+use neuralsmpl::texture::EnergyKind;
+use scene::{Scene, View, whole};
+
+/// The system's allocator, counting what each thread asks for.
+struct Counting;
+
+/// Requests for memory, and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Asked {
+    times: u64,
+    bytes: u64,
+}
+
+thread_local! {
+    static ASKED: Cell<Asked> = const { Cell::new(Asked { times: 0, bytes: 0 }) };
+}
+
+fn note(bytes: usize) {
+    // A thread that is ending has no counter left.
+    let _ = ASKED.try_with(|asked| {
+        let Asked { times, bytes: sum } = asked.get();
+        asked.set(Asked {
+            times: times + 1,
+            bytes: sum + bytes as u64,
+        });
+    });
+}
+
+// SAFETY: every call is handed on unchanged to the system's allocator; the counter has no
+// destructor and a constant start, so that counting never allocates.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        note(layout.size());
+        // SAFETY: the caller keeps `GlobalAlloc::alloc`'s contract.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        note(layout.size());
+        // SAFETY: the caller keeps `GlobalAlloc::alloc_zeroed`'s contract.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        note(size);
+        // SAFETY: the caller keeps `GlobalAlloc::realloc`'s contract; `memory` came from `System`.
+        unsafe { System.realloc(memory, layout, size) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: the caller keeps `GlobalAlloc::dealloc`'s contract; `memory` came from `System`.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// What `f` asks for.
+fn asked<T>(f: impl FnOnce() -> T) -> Asked {
+    let before = ASKED.get();
+    std::hint::black_box(f());
+    let after = ASKED.get();
+    Asked {
+        times: after.times - before.times,
+        bytes: after.bytes - before.bytes,
+    }
+}
+
+/// Runs `f` once to warm up, then asserts that it asks for nothing.
+fn assert_none<T>(what: &str, mut f: impl FnMut() -> T) {
+    f();
+    assert_eq!(asked(f), Asked::default(), "{what}");
+}
+
+#[test]
+fn the_fit_allocates_nothing_after_warm_up() {
+    assert_eq!(
+        asked(|| vec![0u8; 100]),
+        Asked {
+            times: 1,
+            bytes: 100
+        },
+        "the counter counts"
+    );
+    for kind in [EnergyKind::Paper, EnergyKind::Released] {
+        let mut scene = Scene::new(kind, View::Close);
+        let held = asked(|| scene.fitter());
+        println!(
+            "a fitter: {} bytes on the heap in {} buffers, {} bytes itself",
+            held.bytes,
+            held.times,
+            size_of_val(&scene.fitter())
+        );
+        let o = &scene.observation;
+        let held = asked(|| Observation::new(o.grid, scene.texture().channels, o.keypoints.len()));
+        println!(
+            "an observation: {} bytes on the heap in {} buffers",
+            held.bytes, held.times
+        );
+        let mut fitter = scene.fitter();
+        for solver in [Solver::Adam, Solver::GaussNewton] {
+            let schedule = Schedule::new(solver, 12);
+            let what = format!("{kind:?}, {solver:?}");
+            assert_none(&format!("fit, {what}"), || {
+                fitter.fit(&scene.problem(), &scene.start, &schedule, &mut |_| ())
+            });
+            assert_none(&format!("fit_best, {what}"), || {
+                fitter.fit_best(&scene.problem(), &scene.start, &schedule)
+            });
+        }
+        let mut joints = vec![JointState::default(); scene.pack.body.joint_count()];
+        assert_none("joint_states", || {
+            joint_states(
+                &scene.pack.body,
+                &fitter.workspace,
+                &scene.observation,
+                &scene.intrinsics,
+                (640.0, 480.0),
+                &mut joints,
+            );
+        });
+        assert_none("observe and set_targets", || {
+            observe(
+                &scene.pack,
+                &scene.model,
+                &scene.region,
+                &scene.seen,
+                &scene.intrinsics,
+                &mut scene.observation,
+            );
+            set_targets(
+                &scene.opinion,
+                &scene.region,
+                &scene.intrinsics,
+                &mut scene.observation,
+            );
+        });
+        let initializer = Initializer::new(&scene.model);
+        assert_none("the start pose", || {
+            initializer.pose(&scene.pack.body, &mut fitter, &scene.observation)
+        });
+    }
+}
+
+#[test]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn what_the_backbone_allocates() {
+    let mut scene = Scene::new(EnergyKind::Paper, View::Close);
+    let side = scene.backbone.side();
+    let camera = Intrinsics::from_fov(50.0, side as u32, side as u32);
+    let per_run = asked(|| {
+        scene
+            .backbone
+            .observe(&scene.image, &camera, &whole(side), &mut scene.seen)
+            .unwrap()
+    });
+    println!(
+        "one run of the backbone: {} allocations, {} bytes",
+        per_run.times, per_run.bytes
+    );
+}
