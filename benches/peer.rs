@@ -1,4 +1,4 @@
-//! One gradient step of ours and of `benches/peers/torch_step.py`, in turn, on one thread each:
+//! One Adam step of ours and of `benches/peers/torch_step.py`, in turn, on one thread each:
 //! `cargo bench --bench peer -- PYTHON [ROUNDS]`. PYTHON has the packages of
 //! `benches/peers/requirements.txt`; without it only our step is timed. Both sides count
 //! processor time, which other programs disturb less than the time on the wall.
@@ -6,12 +6,11 @@
 
 mod common;
 
-use std::hint::black_box;
 use std::process::Command;
 
 use common::cpu_time::now;
 use common::{Scene, View};
-use neuralsmpl::cpu::{Want, Workspace};
+use neuralsmpl::fit::{Fitter, Schedule, Solver};
 use neuralsmpl::texture::EnergyKind;
 
 /// Steps of each side in a round.
@@ -24,24 +23,21 @@ struct Times {
     least: f64,
 }
 
-fn ours(scene: &Scene, workspace: &mut Workspace) -> Times {
-    let mut times: Vec<f64> = (0..STEPS + 5)
-        .map(|_| {
-            let start = now();
-            let problem = scene.problem();
-            let state = black_box(&scene.near);
-            black_box(workspace.evaluate(
-                problem.body,
-                problem.texture,
-                problem.model,
-                problem.observation,
-                state,
-                Want::Gradient,
-            ));
-            (now() - start).as_secs_f64() * 1e3
-        })
-        .skip(5)
-        .collect();
+/// Adam steps of a fit from the scene's near pose, update included.
+fn ours(scene: &Scene, fitter: &mut Fitter) -> Times {
+    const WARM_UP: usize = 5;
+    let schedule = Schedule {
+        global_steps: 0,
+        ..Schedule::new(Solver::Adam, (STEPS + WARM_UP) as u32)
+    };
+    let mut times = Vec::with_capacity(STEPS + WARM_UP);
+    let mut last = now();
+    fitter.fit(&scene.problem(), &scene.near, &schedule, &mut |_| {
+        let done = now();
+        times.push((done - last).as_secs_f64() * 1e3);
+        last = done;
+    });
+    times.drain(..WARM_UP);
     times.sort_by(f64::total_cmp);
     Times {
         median: times[STEPS / 2],
@@ -91,8 +87,8 @@ fn main() {
     for view in [View::Close, View::Usual] {
         let scene = Scene::new(EnergyKind::Paper, view);
         println!("{view:?} {}", scene.describe());
-        let workspace = Workspace::new(&scene.pack.body, scene.observation.grid);
-        sides.push((view, scene, workspace, Vec::new()));
+        let fitter = scene.fitter();
+        sides.push((view, scene, fitter, Vec::new()));
     }
     for round in 1..=rounds {
         println!("round {round}, load {}", load());
@@ -103,8 +99,8 @@ fn main() {
                 t.median, t.least
             );
         }
-        for (view, scene, workspace, ratios) in &mut sides {
-            let t = ours(scene, workspace);
+        for (view, scene, fitter, ratios) in &mut sides {
+            let t = ours(scene, fitter);
             print!(
                 "  {view:?} ({} cells): median {:.3} ms, least {:.3} ms",
                 scene.covered, t.median, t.least

@@ -102,7 +102,7 @@ fn the_fit_allocates_nothing_after_warm_up() {
         let mut scene = Scene::new(kind, View::Close);
         let held = asked(|| scene.fitter());
         println!(
-            "a fitter: {} bytes on the heap in {} buffers, {} bytes itself",
+            "a fitter: {} bytes of heap in {} requests, {} bytes itself",
             held.bytes,
             held.times,
             size_of_val(&scene.fitter())
@@ -110,7 +110,7 @@ fn the_fit_allocates_nothing_after_warm_up() {
         let o = &scene.observation;
         let held = asked(|| Observation::new(o.grid, scene.texture().channels, o.keypoints.len()));
         println!(
-            "an observation: {} bytes on the heap in {} buffers",
+            "an observation: {} bytes of heap in {} requests",
             held.bytes, held.times
         );
         let mut fitter = scene.fitter();

@@ -5,6 +5,7 @@
 mod camera;
 mod console;
 mod decode;
+mod eval;
 mod fit;
 mod outputs;
 mod pack;
@@ -49,6 +50,9 @@ enum Command {
     Synth(crate::synth::SynthArgs),
     /// Learn the neural mesh of a pack from synthetic people
     Learn(crate::learn::LearnArgs),
+    /// Measure fits against truth
+    #[command(subcommand)]
+    Eval(eval::EvalCommand),
     /// Check or seal a model pack
     #[command(subcommand)]
     Pack(pack::PackCommand),
@@ -80,6 +84,7 @@ pub fn main() -> ExitCode {
         Command::Learn(args) => crate::learn::run(args)
             .map(|()| End::Done)
             .map_err(Into::into),
+        Command::Eval(command) => eval::run(command),
         Command::Pack(command) => pack::run(command, &console),
     };
     match end {

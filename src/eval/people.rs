@@ -1,7 +1,7 @@
 //! People with truth for the synthetic runs: pictures, patches on them, what the networks see,
 //! and starts that lie a known way off.
 
-use anyhow::Result;
+use super::EvalError;
 use glam::{Vec2, Vec3};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -46,7 +46,7 @@ impl<'a> People<'a> {
     ///
     /// # Errors
     /// When the network cannot be loaded.
-    pub fn new(pack: &'a Pack, studio: &'a Studio<'a>, seed: u64) -> Result<Self> {
+    pub fn new(pack: &'a Pack, studio: &'a Studio<'a>, seed: u64) -> Result<Self, EvalError> {
         let backbone = Backbone::load(&pack.backbone, &pack.manifest.backbone)?;
         Ok(Self {
             studio,
@@ -65,7 +65,12 @@ impl<'a> People<'a> {
     ///
     /// # Errors
     /// When the network fails.
-    pub fn sighting(&mut self, made: &Rendered, index: u64, patch: u32) -> Result<Sighting> {
+    pub fn sighting(
+        &mut self,
+        made: &Rendered,
+        index: u64,
+        patch: u32,
+    ) -> Result<Sighting, EvalError> {
         let truth = &made.truth;
         let side = self.backbone.side();
         let mut seen = self.backbone.observations();
