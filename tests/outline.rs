@@ -133,3 +133,43 @@ fn outline_gradient_matches_a_supersampled_energy() {
         );
     }
 }
+
+#[test]
+fn sub_cell_coverage_makes_the_energy_smooth_and_right() {
+    let pack = pack();
+    let body = &pack.body;
+    let texture = made_up_texture(body, 1, 16, 3);
+    let mut model = model(&pack, EnergyKind::Paper);
+    let w = &mut model.settings.weights;
+    (w.likelihood, w.mask) = (1.0, 1.0);
+    (w.keypoints, w.depth, w.prior, w.limits, w.betas) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    let observation = made_up_observation(body, &model, &texture, GRID, 5);
+    let mut workspace = Workspace::new(body, GRID);
+    let mut errors = [0.0f64; 2];
+    let mut roughness = [0.0f64; 2];
+    for (mode, silhouette) in [false, true].into_iter().enumerate() {
+        model.silhouette = silhouette;
+        // A tenth of a cell a step.
+        let path: Vec<f64> = (0..24)
+            .map(|i| {
+                let mut pose = bent_pose();
+                pose.translation.x += 1.7e-3 * i as f32;
+                if i % 8 == 0 {
+                    let e = energy(&mut workspace, body, &texture, &model, &observation, &pose);
+                    let state = State::new(&pose, body.joint_count());
+                    let fine = supersampled(body, &texture, &model, &observation, &state, 8);
+                    errors[mode] += (e - fine).abs();
+                }
+                energy(&mut workspace, body, &texture, &model, &observation, &pose)
+            })
+            .collect();
+        roughness[mode] = path.windows(3).map(|e| (e[0] - 2.0 * e[1] + e[2]).abs()).sum();
+    }
+    println!("error {errors:.4?}, roughness {roughness:.4?}");
+    assert!(errors[1] < 0.5 * errors[0], "{errors:?}");
+    assert!(roughness[1] < 0.5 * roughness[0], "{roughness:?}");
+}
+
+fn energy(workspace: &mut Workspace, body: &Body, texture: &Texture, model: &EnergyModel, o: &Observation, pose: &neuralsmpl::body::Pose) -> f64 {
+    workspace.evaluate(body, Some(texture), model, o, pose, Want::Energy).total()
+}

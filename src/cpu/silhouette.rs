@@ -1,7 +1,8 @@
 //! Silhouette: the gradient that hard visibility hides, from the motion of outlines.
 //!
 //! In:  keys and ratios of the score stage, mesh edges, likelihood, mask ratio
-//! Out: adds to gradient and curvature at the points (without a likelihood only the mask gains)
+//! Out: adds to gradient and curvature at the points (without a likelihood only the mask gains);
+//!      returns what sub-cell coverage adds to the energy's sums
 //!
 //! The energy integrates the gain over the covered area, so its derivative holds the boundary
 //! integral −∮ (gain inside − gain behind) v·n ds (Reynolds' transport theorem; Li et al. 2018,
@@ -75,7 +76,21 @@ impl Crossing {
     };
 }
 
-/// Adds the outline's gradient; `crossings` is scratch of two entries a cell. Returns the samples taken.
+/// What the outline adds to the sums of the score stage: a cell whose centre is covered counts
+/// whole there, while the outline passes up to half a cell before or behind its border. With this
+/// the energy is continuous in the pose, and its derivative is the gradient of this stage.
+/// Rows count with n_x² and columns with n_y², so that a piece of outline counts once.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OutlineSums {
+    /// Share of the ratios.
+    pub likelihood: f64,
+    /// Share of the mask ratios.
+    pub mask: f64,
+    /// Samples taken.
+    pub samples: u32,
+}
+
+/// Adds the outline's gradient; `crossings` is scratch of two entries a cell.
 pub fn silhouette(
     outline: &Outline<'_>,
     likelihood: Option<&Likelihood<'_>>,
@@ -83,7 +98,7 @@ pub fn silhouette(
     crossings: &mut [Crossing],
     gradient: &mut [Vec3],
     curvature: &mut [Curvature],
-) -> u32 {
+) -> OutlineSums {
     find(outline, points, crossings);
     gains(outline, likelihood, points, crossings, gradient, curvature)
 }
@@ -202,7 +217,7 @@ fn gains<'o, 'l>(
     crossings: &[Crossing],
     gradient: &mut [Vec3],
     curvature: &mut [Curvature],
-) -> u32 {
+) -> OutlineSums {
     let fma = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
     if fma {
         gains_with::<true>(outline, likelihood, points, crossings, gradient, curvature)
@@ -219,8 +234,8 @@ fn gains_with<const FMA: bool>(
     crossings: &[Crossing],
     gradient: &mut [Vec3],
     curvature: &mut [Curvature],
-) -> u32 {
-    let mut samples = 0;
+) -> OutlineSums {
+    let mut sums = OutlineSums::default();
     for (slot, crossing) in crossings.iter().enumerate() {
         if crossing.edge == Crossing::NONE {
             continue;
@@ -240,16 +255,23 @@ fn gains_with<const FMA: bool>(
             b[corner.unwrap_or(0)] = share / side.p[i].z * z;
         }
         // No closure here: one that is not inlined loses the caller's vector instructions.
-        let mut gain = match likelihood {
-            Some(l) => o.weight * l.at::<FMA>(side.triangle, b, cell).ratio,
+        let mut ratio = match likelihood {
+            Some(l) => l.at::<FMA>(side.triangle, b, cell).ratio,
             None => 0.0,
         };
+        let mut mask = 0.0;
         if o.depth(outer).is_some() {
-            gain -= o.weight * o.ratio[outer];
+            ratio -= o.ratio[outer];
         } else {
-            gain += o.mask_weight * o.mask[cell];
+            mask = o.mask[cell];
         }
-        samples += 1;
+        let d = side.q[1] - side.q[0];
+        let normal = [d.y * d.y, d.x * d.x][axis] / d.length_squared();
+        let beyond = sign * (crossing.position - (along + 1) as f32) * normal;
+        sums.likelihood += f64::from(beyond * ratio);
+        sums.mask += f64::from(beyond * mask);
+        sums.samples += 1;
+        let gain = o.weight * ratio + o.mask_weight * mask;
         let mut g = Vec2::ZERO;
         g[axis] = -gain * sign;
         for (i, share) in [1.0 - s, s].into_iter().enumerate() {
@@ -257,5 +279,5 @@ fn gains_with<const FMA: bool>(
             curvature[side.ends[i]][2 * axis] += gain.abs() * share;
         }
     }
-    samples
+    sums
 }

@@ -293,7 +293,7 @@ impl Workspace {
         );
         terms.likelihood = -f64::from(weight) * sums.likelihood;
         terms.mask = -f64::from(mask_weight) * sums.mask;
-        if model.silhouette && want >= Want::Gradient {
+        if model.silhouette {
             let outline = outline(
                 body,
                 &self.front,
@@ -304,7 +304,7 @@ impl Workspace {
                 weight,
                 mask_weight,
             );
-            silhouette::silhouette(
+            let beyond = silhouette::silhouette(
                 &outline,
                 Some(&likelihood),
                 &self.points,
@@ -312,6 +312,8 @@ impl Workspace {
                 &mut self.point_gradient,
                 &mut self.point_curvature,
             );
+            terms.likelihood -= f64::from(weight) * beyond.likelihood;
+            terms.mask -= f64::from(mask_weight) * beyond.mask;
         }
     }
 
@@ -335,7 +337,7 @@ impl Workspace {
             }
         }
         terms.mask = -f64::from(mask_weight) * sum;
-        if model.silhouette && want >= Want::Gradient {
+        if model.silhouette {
             let outline = outline(
                 body,
                 &self.front,
@@ -346,7 +348,7 @@ impl Workspace {
                 0.0,
                 mask_weight,
             );
-            silhouette::silhouette(
+            let beyond = silhouette::silhouette(
                 &outline,
                 None,
                 &self.points,
@@ -354,6 +356,7 @@ impl Workspace {
                 &mut self.point_gradient,
                 &mut self.point_curvature,
             );
+            terms.mask -= f64::from(mask_weight) * beyond.mask;
         }
     }
 

@@ -58,7 +58,8 @@ pub fn write_report(path: &Path, report: &Report) -> Result<(), LearnError> {
     replace(path, format!("{text}\n").as_bytes())
 }
 
-/// The command that makes the same file again; threads do not matter to it.
+/// The command that makes the same file again. Threads do not matter to it, nor where the files
+/// lie: paths are given by their last names.
 fn command(args: &LearnArgs) -> String {
     let mut text = format!(
         "neuralsmpl learn --count {} --seed {}",
@@ -71,7 +72,7 @@ fn command(args: &LearnArgs) -> String {
     ];
     for (option, path) in folders {
         if let Some(path) = path {
-            text += &format!(" --{option} {}", path.display());
+            text += &format!(" --{option} {}", base_name(path));
         }
     }
     let numbers = [
