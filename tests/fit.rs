@@ -2,9 +2,7 @@
 
 mod common;
 
-use common::{
-    bent_pose, disturbed, made_up_observation, made_up_texture, model, pack, pack_path,
-};
+use common::{bent_pose, disturbed, made_up_observation, made_up_texture, model, pack, pack_path};
 use glam::{Vec2, Vec3};
 use neuralsmpl::body::{Body, Pose};
 use neuralsmpl::cpu::{Workspace, raster};
@@ -71,9 +69,15 @@ fn a_fit_is_never_worse_and_keeps_to_its_steps() {
                 ] {
                     let what = format!("{kind:?} {solver:?} {steps}");
                     assert!(outcome.steps <= steps, "{what}: spent {}", outcome.steps);
-                    assert!(outcome.after.total() <= outcome.before.total() + 1e-6, "{what}");
+                    assert!(
+                        outcome.after.total() <= outcome.before.total() + 1e-6,
+                        "{what}"
+                    );
                     let again = fitter.energy(&stage.problem(), &outcome.pose);
-                    assert_eq!(again, outcome.after, "{what}: reported energy is the pose's");
+                    assert_eq!(
+                        again, outcome.after,
+                        "{what}: reported energy is the pose's"
+                    );
                     if steps == 30 {
                         assert!(outcome.after.total() < outcome.before.total(), "{what}");
                     }
@@ -96,7 +100,10 @@ fn the_likelihood_alone_pulls_a_disturbed_pose_back() {
     };
     let shown = image(&truth);
     let mean = |pose: &Pose| -> f32 {
-        let off = image(pose).into_iter().zip(&shown).map(|(a, b)| a.distance(*b));
+        let off = image(pose)
+            .into_iter()
+            .zip(&shown)
+            .map(|(a, b)| a.distance(*b));
         off.sum::<f32>() / shown.len() as f32
     };
     let mut fitter = stage.fitter();
@@ -106,7 +113,11 @@ fn the_likelihood_alone_pulls_a_disturbed_pose_back() {
         let schedule = Schedule::new(Solver::GaussNewton, 30);
         let outcome = fitter.fit(&stage.problem(), &start, &schedule, &mut |_| ());
         let (a, b) = (mean(&start), mean(&outcome.pose));
-        println!("seed {seed}: {a:.2} -> {b:.2} cells, energy {:.3} (truth {:.3})", outcome.after.total(), fitter.energy(&stage.problem(), &truth).total());
+        println!(
+            "seed {seed}: {a:.2} -> {b:.2} cells, energy {:.3} (truth {:.3})",
+            outcome.after.total(),
+            fitter.energy(&stage.problem(), &truth).total()
+        );
         before += a;
         after += b;
     }
@@ -142,12 +153,16 @@ fn show(stage: &mut Stage, pose: &Pose) {
         let at = &workspace.joints.position;
         let axis = (at[to as usize] - at[from as usize]).normalize_or_zero();
         let alpha = gate.at(axis.z).0;
-        let k = (0..3).max_by(|&a, &b| alpha[a].total_cmp(&alpha[b])).unwrap_or(0);
+        let k = (0..3)
+            .max_by(|&a, &b| alpha[a].total_cmp(&alpha[b]))
+            .unwrap_or(0);
         let mean = stage.texture.mean(v, k);
         stage.observation.features[cell * d..][..d].copy_from_slice(mean);
         mask[cell] = 1.0;
     }
-    stage.observation.set_background(&stage.texture, EnergyKind::Paper);
+    stage
+        .observation
+        .set_background(&stage.texture, EnergyKind::Paper);
     stage.observation.set_mask(&mask, 0.9);
     stage.observation.keypoints.fill(KeypointTarget::default());
     let weights = &mut stage.model.settings.weights;
@@ -176,6 +191,9 @@ fn the_mirror_looks_alike_and_undoes_itself() {
         let image = b[pairs[j]];
         let off = (x.truncate() - image.truncate()).length();
         assert!(off < 0.02, "joint {j}: {x} {image}");
-        assert!((x.z - a[0].z + image.z - b[0].z).abs() < 0.02, "joint {j}: depth");
+        assert!(
+            (x.z - a[0].z + image.z - b[0].z).abs() < 0.02,
+            "joint {j}: depth"
+        );
     }
 }

@@ -163,13 +163,25 @@ fn sub_cell_coverage_makes_the_energy_smooth_and_right() {
                 energy(&mut workspace, body, &texture, &model, &observation, &pose)
             })
             .collect();
-        roughness[mode] = path.windows(3).map(|e| (e[0] - 2.0 * e[1] + e[2]).abs()).sum();
+        roughness[mode] = path
+            .windows(3)
+            .map(|e| (e[0] - 2.0 * e[1] + e[2]).abs())
+            .sum();
     }
     println!("error {errors:.4?}, roughness {roughness:.4?}");
     assert!(errors[1] < 0.5 * errors[0], "{errors:?}");
     assert!(roughness[1] < 0.5 * roughness[0], "{roughness:?}");
 }
 
-fn energy(workspace: &mut Workspace, body: &Body, texture: &Texture, model: &EnergyModel, o: &Observation, pose: &neuralsmpl::body::Pose) -> f64 {
-    workspace.evaluate(body, Some(texture), model, o, pose, Want::Energy).total()
+fn energy(
+    workspace: &mut Workspace,
+    body: &Body,
+    texture: &Texture,
+    model: &EnergyModel,
+    o: &Observation,
+    pose: &neuralsmpl::body::Pose,
+) -> f64 {
+    workspace
+        .evaluate(body, Some(texture), model, o, pose, Want::Energy)
+        .total()
 }

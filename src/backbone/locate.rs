@@ -6,7 +6,8 @@ use image::RgbImage;
 use super::detector::MAX_CANDIDATES;
 use super::region::{differs, next_region};
 use super::{
-    Backbone, BackboneError, Detector, Observations, Opinions, region_from_box, region_from_detection,
+    Backbone, BackboneError, Detector, Observations, Opinions, region_from_box,
+    region_from_detection,
 };
 use crate::frame::{Intrinsics, Region};
 use crate::limits::MAX_PERSONS;
@@ -151,9 +152,16 @@ impl Locator {
             }
         }
         for person in &mut self.people[..count] {
-            person.opinions = Opinions::first(&person.observations, &person.region, self.backbone.side());
+            person.opinions =
+                Opinions::first(&person.observations, &person.region, self.backbone.side());
             if options.looks {
-                person.opinions.look_again(&mut self.backbone, image, intrinsics, &person.region, &mut self.second)?;
+                person.opinions.look_again(
+                    &mut self.backbone,
+                    image,
+                    intrinsics,
+                    &person.region,
+                    &mut self.second,
+                )?;
             }
         }
         let people = &mut self.people[..count];

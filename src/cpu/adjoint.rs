@@ -35,7 +35,15 @@ impl Default for Wrenches {
 
 impl Wrenches {
     /// Adds the gradients `g` at skinned `points`.
-    pub fn add_points(&mut self, points: &SkinnedPoints, posedirs: &[Vec3], feature: &[f32], joints: &Joints, betas: &[f32; MAX_BETAS], g: &[Vec3]) {
+    pub fn add_points(
+        &mut self,
+        points: &SkinnedPoints,
+        posedirs: &[Vec3],
+        feature: &[f32],
+        joints: &Joints,
+        betas: &[f32; MAX_BETAS],
+        g: &[Vec3],
+    ) {
         for (v, &g) in g.iter().enumerate().take(points.len()) {
             if g == Vec3::ZERO {
                 continue;
@@ -67,7 +75,14 @@ impl Wrenches {
     }
 
     /// Finishes: adds everything to `gradient`. `joint_gradient` are gradients at joint positions.
-    pub fn finish(&self, body: &Body, pose: &Pose, joints: &Joints, joint_gradient: &[Vec3; MAX_JOINTS], gradient: &mut [f32; MAX_PARAMS]) {
+    pub fn finish(
+        &self,
+        body: &Body,
+        pose: &Pose,
+        joints: &Joints,
+        joint_gradient: &[Vec3; MAX_JOINTS],
+        gradient: &mut [f32; MAX_PARAMS],
+    ) {
         let layout = body.layout();
         let n = layout.joints;
         let mut total = [Vec3::ZERO; MAX_JOINTS];
@@ -79,7 +94,8 @@ impl Wrenches {
             rest[j] = -(joints.global[j].transpose() * self.force[j]);
         }
         for j in (0..n).rev() {
-            let turn = joints.global[j].transpose() * (moment[j] - joints.position[j].cross(total[j]));
+            let turn =
+                joints.global[j].transpose() * (moment[j] - joints.position[j].cross(total[j]));
             write(gradient, layout.rotation(j), turn);
             match body.parents[j] {
                 Some(p) => {
@@ -98,7 +114,9 @@ impl Wrenches {
         }
         let at = layout.betas();
         for b in 0..MAX_BETAS {
-            let by_joints: f32 = (0..n).map(|j| rest[j].dot(body.joint_shapedirs[j][b])).sum();
+            let by_joints: f32 = (0..n)
+                .map(|j| rest[j].dot(body.joint_shapedirs[j][b]))
+                .sum();
             gradient[at + b] += self.betas[b] + by_joints;
         }
         if !body.posedirs.is_empty() {
@@ -107,7 +125,11 @@ impl Wrenches {
                 let by_r = Mat3::from_cols_slice(&self.feature[9 * (j - 1)..9 * j]).transpose();
                 let a = pose.rotations[j].transpose() * by_r;
                 let (x, y, z) = (a.x_axis, a.y_axis, a.z_axis);
-                write(gradient, layout.rotation(j), Vec3::new(y.z - z.y, z.x - x.z, x.y - y.x));
+                write(
+                    gradient,
+                    layout.rotation(j),
+                    Vec3::new(y.z - z.y, z.x - x.z, x.y - y.x),
+                );
             }
         }
     }

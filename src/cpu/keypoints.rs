@@ -24,7 +24,14 @@ pub struct KeypointOutput<'a> {
 }
 
 /// Scores the 2D positions. `points` are homogeneous image points; absent targets have confidence 0.
-pub fn reprojection(points: &[Vec3], targets: &[KeypointTarget], sigma: f32, weights: &Weights, terms: &mut Terms, out: &mut KeypointOutput<'_>) {
+pub fn reprojection(
+    points: &[Vec3],
+    targets: &[KeypointTarget],
+    sigma: f32,
+    weights: &Weights,
+    terms: &mut Terms,
+    out: &mut KeypointOutput<'_>,
+) {
     let s2 = sigma * sigma;
     for (i, (p, target)) in points.iter().zip(targets).enumerate() {
         if target.confidence <= 0.0 || p.z <= 0.0 {
@@ -42,7 +49,16 @@ pub fn reprojection(points: &[Vec3], targets: &[KeypointTarget], sigma: f32, wei
 }
 
 /// Scores the offsets from the middle of the two `root` keypoints along the chosen `axes` (1 or 0 each).
-pub fn offsets(points: &[Vec3], targets: &[KeypointTarget], root: [usize; 2], axes: Vec3, sigma: f32, weights: &Weights, terms: &mut Terms, out: &mut KeypointOutput<'_>) {
+pub fn offsets(
+    points: &[Vec3],
+    targets: &[KeypointTarget],
+    root: [usize; 2],
+    axes: Vec3,
+    sigma: f32,
+    weights: &Weights,
+    terms: &mut Terms,
+    out: &mut KeypointOutput<'_>,
+) {
     if weights.depth <= 0.0 {
         return;
     }

@@ -62,7 +62,11 @@ fn folded(a: [f32; LANES]) -> f32 {
 
 /// Inner products of a feature with the means of three vertices, per component.
 #[inline(always)]
-fn dots<const FMA: bool>(f: &[f32], texture: &Texture, face: [usize; 3]) -> [[f32; 3]; MAX_COMPONENTS] {
+fn dots<const FMA: bool>(
+    f: &[f32],
+    texture: &Texture,
+    face: [usize; 3],
+) -> [[f32; 3]; MAX_COMPONENTS] {
     let (chunks, tail) = f.as_chunks::<LANES>();
     // Folded in a second pass: in one, the compiler works on pairs of lanes instead of whole vectors.
     let mut partial = [[[0.0f32; LANES]; 3]; MAX_COMPONENTS];
@@ -78,7 +82,12 @@ fn dots<const FMA: bool>(f: &[f32], texture: &Texture, face: [usize; 3]) -> [[f3
         }
     }
     let mut out = [[0.0f32; 3]; MAX_COMPONENTS];
-    for (k, (out, sums)) in out.iter_mut().zip(&partial).enumerate().take(texture.components) {
+    for (k, (out, sums)) in out
+        .iter_mut()
+        .zip(&partial)
+        .enumerate()
+        .take(texture.components)
+    {
         for i in 0..3 {
             out[i] = folded(sums[i]);
             let rest = &texture.mean(face[i], k)[LANES * chunks.len()..];
@@ -106,12 +115,22 @@ impl Likelihood<'_> {
         }
         match self.kind {
             EnergyKind::Paper => self.paper::<FMA>(t, face, b, &alpha, f, self.background[cell]),
-            EnergyKind::Released => self.released::<FMA>(t, face, b, &alpha, f, self.background[cell]),
+            EnergyKind::Released => {
+                self.released::<FMA>(t, face, b, &alpha, f, self.background[cell])
+            }
         }
     }
 
     #[inline(always)]
-    fn paper<const FMA: bool>(&self, t: usize, face: [usize; 3], b: [f32; 3], alpha: &Alphas, f: &[f32], background: f32) -> CellScore {
+    fn paper<const FMA: bool>(
+        &self,
+        t: usize,
+        face: [usize; 3],
+        b: [f32; 3],
+        alpha: &Alphas,
+        f: &[f32],
+        background: f32,
+    ) -> CellScore {
         let tx = self.texture;
         let (kk, dims) = (tx.components, tx.channels as f32);
         let dots = dots::<FMA>(f, tx, face);
@@ -161,7 +180,15 @@ impl Likelihood<'_> {
     }
 
     #[inline(always)]
-    fn released<const FMA: bool>(&self, t: usize, face: [usize; 3], b: [f32; 3], alpha: &Alphas, f: &[f32], clutter: f32) -> CellScore {
+    fn released<const FMA: bool>(
+        &self,
+        t: usize,
+        face: [usize; 3],
+        b: [f32; 3],
+        alpha: &Alphas,
+        f: &[f32],
+        clutter: f32,
+    ) -> CellScore {
         let tx = self.texture;
         let kk = tx.components;
         let dots = dots::<FMA>(f, tx, face);
@@ -178,7 +205,8 @@ impl Likelihood<'_> {
             out.d_alpha[k] = cosine;
             out.weight[k] = alpha[k] / norm2;
             for i in 0..3 {
-                out.d_b[i] += alpha[k] * (dot[i] * inv - cosine * m[i] / norm2) + cosine * self.limb_alpha(face[i], k);
+                out.d_b[i] += alpha[k] * (dot[i] * inv - cosine * m[i] / norm2)
+                    + cosine * self.limb_alpha(face[i], k);
             }
         }
         let fg = 0.5 * (score + 1.0);

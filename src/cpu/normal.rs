@@ -94,19 +94,42 @@ impl NormalEquations {
             for b in 0..MAX_BETAS {
                 moved[j][b] = match body.parents[j] {
                     None => own[b],
-                    Some(p) => moved[p as usize][b] + joints.global[p as usize] * (own[b] - body.joint_shapedirs[p as usize][b]),
+                    Some(p) => {
+                        moved[p as usize][b]
+                            + joints.global[p as usize]
+                                * (own[b] - body.joint_shapedirs[p as usize][b])
+                    }
                 };
-                set(&mut self.offset_betas[j], b, moved[j][b] - joints.global[j] * own[b]);
+                set(
+                    &mut self.offset_betas[j],
+                    b,
+                    moved[j][b] - joints.global[j] * own[b],
+                );
             }
         }
     }
 
     /// Adds points whose camera-frame curvature `w(v)` is not `None`.
-    pub fn add_points(&mut self, points: &SkinnedPoints, posedirs: &[Vec3], feature: &[f32], joints: &Joints, betas: &[f32; MAX_BETAS], w: impl Fn(usize) -> Option<Mat3>) {
+    pub fn add_points(
+        &mut self,
+        points: &SkinnedPoints,
+        posedirs: &[Vec3],
+        feature: &[f32],
+        joints: &Joints,
+        betas: &[f32; MAX_BETAS],
+        w: impl Fn(usize) -> Option<Mat3>,
+    ) {
         for v in 0..points.len() {
             let Some(curvature) = w(v) else { continue };
             let x = rest_point(points, posedirs, feature, betas, v);
-            add_point(self, x, &points.skin[v], &points.shapedirs[v], joints, &curvature);
+            add_point(
+                self,
+                x,
+                &points.skin[v],
+                &points.shapedirs[v],
+                joints,
+                &curvature,
+            );
         }
     }
 
@@ -136,7 +159,8 @@ impl NormalEquations {
             let against_shift = local * (inertia.mixed - arm * inertia.shift);
             let mut l = j;
             loop {
-                let block = (against_turn + against_shift * cross_matrix(joints.position[l])) * joints.global[l];
+                let block = (against_turn + against_shift * cross_matrix(joints.position[l]))
+                    * joints.global[l];
                 put(out, layout.rotation(j), layout.rotation(l), &block);
                 match body.parents[l] {
                     Some(p) => l = p as usize,
@@ -145,7 +169,8 @@ impl NormalEquations {
             }
             put(out, layout.rotation(j), shift_at, &against_shift);
             for b in 0..MAX_BETAS {
-                let row = local * (get(&inertia.turn_betas, b) - arm * get(&inertia.shift_betas, b));
+                let row =
+                    local * (get(&inertia.turn_betas, b) - arm * get(&inertia.shift_betas, b));
                 for a in 0..3 {
                     both(out, layout.rotation(j) + a, betas_at + b, row[a]);
                 }
@@ -154,7 +179,12 @@ impl NormalEquations {
         put(out, shift_at, shift_at, &self.bones[0].shift);
         for b in 0..MAX_BETAS {
             for a in 0..3 {
-                both(out, shift_at + a, betas_at + b, self.bones[0].shift_betas[a][b]);
+                both(
+                    out,
+                    shift_at + a,
+                    betas_at + b,
+                    self.bones[0].shift_betas[a][b],
+                );
             }
             for c in 0..=b {
                 both(out, betas_at + b, betas_at + c, self.betas[b][c]);
@@ -164,8 +194,19 @@ impl NormalEquations {
 }
 
 /// Adds one point of rest position `x`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-fn add_point(sums: &mut NormalEquations, x: Vec3, skin: &Skin, dirs: &ShapeDirs, joints: &Joints, curvature: &Mat3) {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+fn add_point(
+    sums: &mut NormalEquations,
+    x: Vec3,
+    skin: &Skin,
+    dirs: &ShapeDirs,
+    joints: &Joints,
+    curvature: &Mat3,
+) {
     let mut blend = Mat3::ZERO;
     let mut by_betas = ZERO;
     for (&k, &share) in skin.joints.iter().zip(&skin.weights) {
@@ -175,7 +216,9 @@ fn add_point(sums: &mut NormalEquations, x: Vec3, skin: &Skin, dirs: &ShapeDirs,
         }
     }
     // Whole rows at a time: single lanes written just before a vector is read would stall.
-    let axis = |a: usize| -> [f32; LANES] { std::array::from_fn(|b| if b < MAX_BETAS { dirs[b][a] } else { 0.0 }) };
+    let axis = |a: usize| -> [f32; LANES] {
+        std::array::from_fn(|b| if b < MAX_BETAS { dirs[b][a] } else { 0.0 })
+    };
     let [x_axis, y_axis, z_axis] = [axis(0), axis(1), axis(2)];
     for (r, row) in by_betas.iter_mut().enumerate() {
         let m = blend.row(r);

@@ -32,13 +32,19 @@ impl Default for Joints {
 /// A point of the mean shape moved by the betas.
 #[inline]
 pub fn shaped(template: Vec3, dirs: &ShapeDirs, betas: &[f32; MAX_BETAS]) -> Vec3 {
-    dirs.iter().zip(betas).fold(template, |x, (&d, &b)| x + d * b)
+    dirs.iter()
+        .zip(betas)
+        .fold(template, |x, (&d, &b)| x + d * b)
 }
 
 /// Runs forward kinematics.
 pub fn pose(body: &Body, pose: &Pose, out: &mut Joints) {
     for (j, parent) in body.parents.iter().enumerate() {
-        let rest = shaped(body.joint_template[j], &body.joint_shapedirs[j], &pose.betas);
+        let rest = shaped(
+            body.joint_template[j],
+            &body.joint_shapedirs[j],
+            &pose.betas,
+        );
         out.rest[j] = rest;
         match parent {
             None => {

@@ -31,7 +31,11 @@ pub fn log_jacobian(theta: Vec3) -> Mat3 {
 
 /// The matrix of `v ×`.
 pub fn cross_matrix(v: Vec3) -> Mat3 {
-    Mat3::from_cols(Vec3::new(0.0, v.z, -v.y), Vec3::new(-v.z, 0.0, v.x), Vec3::new(v.y, -v.x, 0.0))
+    Mat3::from_cols(
+        Vec3::new(0.0, v.z, -v.y),
+        Vec3::new(-v.z, 0.0, v.x),
+        Vec3::new(v.y, -v.x, 0.0),
+    )
 }
 
 /// Adds all priors. `hessian` is row-major with [`MAX_PARAMS`] columns, or `None` when only the gradient is wanted.
@@ -52,7 +56,16 @@ pub fn priors(
         jacobian[j] = log_jacobian(theta[j]);
     }
     if weights.prior > 0.0 {
-        gaussian(layout, &theta, &jacobian, prior, weights.prior, terms, gradient, hessian.as_deref_mut());
+        gaussian(
+            layout,
+            &theta,
+            &jacobian,
+            prior,
+            weights.prior,
+            terms,
+            gradient,
+            hessian.as_deref_mut(),
+        );
     }
     for limit in limits {
         let j = limit.joint;
@@ -116,7 +129,8 @@ fn gaussian(
     let Some(h) = hessian else { return };
     for i in 1..layout.joints {
         for j in 1..layout.joints {
-            let block = |r: usize, c: usize| prior.precision[(3 * (i - 1) + r) * n + 3 * (j - 1) + c];
+            let block =
+                |r: usize, c: usize| prior.precision[(3 * (i - 1) + r) * n + 3 * (j - 1) + c];
             let p = Mat3::from_cols(
                 Vec3::new(block(0, 0), block(1, 0), block(2, 0)),
                 Vec3::new(block(0, 1), block(1, 1), block(2, 1)),
@@ -125,7 +139,8 @@ fn gaussian(
             let m = jacobian[i].transpose() * p * jacobian[j];
             for c in 0..3 {
                 for r in 0..3 {
-                    h[(layout.rotation(i) + r) * MAX_PARAMS + layout.rotation(j) + c] += weight * m.col(c)[r];
+                    h[(layout.rotation(i) + r) * MAX_PARAMS + layout.rotation(j) + c] +=
+                        weight * m.col(c)[r];
                 }
             }
         }

@@ -45,7 +45,11 @@ pub struct Seen {
 /// Edge functions of a triangle at a cell centre; all ≥ 0 inside a front-facing one.
 #[inline(always)]
 pub fn edge_functions(u: &[Vec2; 3]) -> [f32; 3] {
-    [u[2].perp_dot(u[1]), u[0].perp_dot(u[2]), u[1].perp_dot(u[0])]
+    [
+        u[2].perp_dot(u[1]),
+        u[0].perp_dot(u[2]),
+        u[1].perp_dot(u[0]),
+    ]
 }
 
 /// Barycentrics of the triangle with homogeneous corners `p` at cell centre `c`.
@@ -72,8 +76,20 @@ pub fn seen<const FMA: bool>(p: [Vec3; 3], c: Vec2) -> Seen {
 }
 
 /// Rasterizes front faces; returns how many triangles were skipped for crossing the near plane.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-pub fn raster(points: &[Vec3], faces: &[[u32; 3]], window: DepthWindow, width: usize, height: usize, keys: &mut [u32], front: &mut [bool]) -> u32 {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+pub fn raster(
+    points: &[Vec3],
+    faces: &[[u32; 3]],
+    window: DepthWindow,
+    width: usize,
+    height: usize,
+    keys: &mut [u32],
+    front: &mut [bool],
+) -> u32 {
     keys[..width * height].fill(EMPTY);
     let scale = DEPTH_STEPS / (window.far - window.near).max(1e-6);
     let mut skipped = 0;
@@ -90,7 +106,9 @@ pub fn raster(points: &[Vec3], faces: &[[u32; 3]], window: DepthWindow, width: u
         }
         front[t] = true;
         let low = (q[0].min(q[1]).min(q[2]) - 0.5).ceil().max(Vec2::ZERO);
-        let high = (q[0].max(q[1]).max(q[2]) - 0.5).floor().min(Vec2::new(width as f32 - 1.0, height as f32 - 1.0));
+        let high = (q[0].max(q[1]).max(q[2]) - 0.5)
+            .floor()
+            .min(Vec2::new(width as f32 - 1.0, height as f32 - 1.0));
         let (mut y, y1) = (low.y, high.y);
         while y <= y1 {
             let mut x = low.x;

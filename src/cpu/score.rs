@@ -42,12 +42,32 @@ pub struct ScoreSums {
 }
 
 /// Scores all covered cells; `weight` multiplies −ratio in the energy.
-pub fn score(input: &Likelihood<'_>, keys: &[u32], width: usize, points: &[Vec3], mask: &[f32], weight: f32, out: &mut ScoreOutput<'_>) -> ScoreSums {
+pub fn score(
+    input: &Likelihood<'_>,
+    keys: &[u32],
+    width: usize,
+    points: &[Vec3],
+    mask: &[f32],
+    weight: f32,
+    out: &mut ScoreOutput<'_>,
+) -> ScoreSums {
     run(input, keys, width, points, mask, weight, out)
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
-fn run<'i, 'o>(input: &Likelihood<'i>, keys: &[u32], width: usize, points: &[Vec3], mask: &[f32], weight: f32, out: &mut ScoreOutput<'o>) -> ScoreSums {
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
+fn run<'i, 'o>(
+    input: &Likelihood<'i>,
+    keys: &[u32],
+    width: usize,
+    points: &[Vec3],
+    mask: &[f32],
+    weight: f32,
+    out: &mut ScoreOutput<'o>,
+) -> ScoreSums {
     let fma = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
     if fma {
         cells::<true>(input, keys, width, points, mask, weight, out)
@@ -57,7 +77,15 @@ fn run<'i, 'o>(input: &Likelihood<'i>, keys: &[u32], width: usize, points: &[Vec
 }
 
 #[inline(always)]
-fn cells<const FMA: bool>(input: &Likelihood<'_>, keys: &[u32], width: usize, points: &[Vec3], mask: &[f32], weight: f32, out: &mut ScoreOutput<'_>) -> ScoreSums {
+fn cells<const FMA: bool>(
+    input: &Likelihood<'_>,
+    keys: &[u32],
+    width: usize,
+    points: &[Vec3],
+    mask: &[f32],
+    weight: f32,
+    out: &mut ScoreOutput<'_>,
+) -> ScoreSums {
     let mut sums = ScoreSums::default();
     let components = input.texture.components;
     for (cell, &key) in keys.iter().enumerate() {
@@ -136,10 +164,22 @@ fn barycentric_slopes(seen: &Seen, p: [Vec3; 3]) -> [[f32; 3]; 2] {
     let inv = 1.0 / seen.sum;
     let slope = |de: [f32; 3]| {
         let sum = de[0] + de[1] + de[2];
-        [(de[0] - seen.b[0] * sum) * inv, (de[1] - seen.b[1] * sum) * inv, (de[2] - seen.b[2] * sum) * inv]
+        [
+            (de[0] - seen.b[0] * sum) * inv,
+            (de[1] - seen.b[1] * sum) * inv,
+            (de[2] - seen.b[2] * sum) * inv,
+        ]
     };
     // e_0 = u_2 × u_1 and so on round, with du_i/dc = −z_i.
-    let dx = [z[1] * u[2].y - z[2] * u[1].y, z[2] * u[0].y - z[0] * u[2].y, z[0] * u[1].y - z[1] * u[0].y];
-    let dy = [z[2] * u[1].x - z[1] * u[2].x, z[0] * u[2].x - z[2] * u[0].x, z[1] * u[0].x - z[0] * u[1].x];
+    let dx = [
+        z[1] * u[2].y - z[2] * u[1].y,
+        z[2] * u[0].y - z[0] * u[2].y,
+        z[0] * u[1].y - z[1] * u[0].y,
+    ];
+    let dy = [
+        z[2] * u[1].x - z[1] * u[2].x,
+        z[0] * u[2].x - z[2] * u[0].x,
+        z[1] * u[0].x - z[0] * u[1].x,
+    ];
     [slope(dx), slope(dy)]
 }

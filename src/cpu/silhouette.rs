@@ -104,7 +104,11 @@ pub fn silhouette(
 }
 
 /// Fills `crossings` with the outlines between neighbouring cell centres.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn find<'o>(outline: &Outline<'o>, points: &[Vec3], crossings: &mut [Crossing]) {
     crossings.fill(Crossing::EMPTY);
     for (index, edge) in outline.edges.iter().enumerate() {
@@ -130,11 +134,18 @@ impl Side {
     #[inline(always)]
     fn of(o: &Outline<'_>, edge: &Edge, points: &[Vec3]) -> Option<Self> {
         let faces_camera = |t: u32| t != Edge::NONE && o.front[t as usize];
-        let (first, second) = (faces_camera(edge.triangles[0]), faces_camera(edge.triangles[1]));
+        let (first, second) = (
+            faces_camera(edge.triangles[0]),
+            faces_camera(edge.triangles[1]),
+        );
         if first == second {
             return None;
         }
-        let ends = if first { edge.vertices } else { [edge.vertices[1], edge.vertices[0]] };
+        let ends = if first {
+            edge.vertices
+        } else {
+            [edge.vertices[1], edge.vertices[0]]
+        };
         let ends = ends.map(|v| v as usize);
         let p = ends.map(|v| points[v]);
         (p[0].z.min(p[1].z) > NEAR_M).then(|| Self {
@@ -173,7 +184,11 @@ impl Side {
             if let Some(pair) = self.seen(o, axis, line, position, sign, s) {
                 let slot = &mut crossings[2 * pair + axis];
                 if slot.edge == Crossing::NONE || sign * position > sign * slot.position {
-                    *slot = Crossing { position, s, edge: index };
+                    *slot = Crossing {
+                        position,
+                        s,
+                        edge: index,
+                    };
                 }
             }
             line += 1.0;
@@ -182,16 +197,29 @@ impl Side {
 
     /// The lower cell of the pair between whose centres the edge is an outline.
     #[inline(always)]
-    fn seen(&self, o: &Outline<'_>, axis: usize, line: f32, position: f32, sign: f32, s: f32) -> Option<usize> {
+    fn seen(
+        &self,
+        o: &Outline<'_>,
+        axis: usize,
+        line: f32,
+        position: f32,
+        sign: f32,
+        s: f32,
+    ) -> Option<usize> {
         let below = (position - 0.5).floor();
         if below < 0.0 || below + 1.0 >= [o.width, o.height][axis] as f32 {
             return None;
         }
         let pair = o.cell(axis, line, below);
         let next = pair + if axis == 0 { 1 } else { o.width };
-        let (inner, outer) = if sign > 0.0 { (pair, next) } else { (next, pair) };
+        let (inner, outer) = if sign > 0.0 {
+            (pair, next)
+        } else {
+            (next, pair)
+        };
         let z = self.depth(s);
-        let hidden = o.depth(inner).is_none_or(|d| d < z - BULGE_M) || o.depth(outer).is_some_and(|d| d < z + GAP_M);
+        let hidden = o.depth(inner).is_none_or(|d| d < z - BULGE_M)
+            || o.depth(outer).is_some_and(|d| d < z + GAP_M);
         (!hidden).then_some(pair)
     }
 }
@@ -200,7 +228,11 @@ impl Outline<'_> {
     #[inline(always)]
     fn cell(&self, axis: usize, line: f32, along: f32) -> usize {
         let (l, a) = (line as usize, along as usize);
-        if axis == 0 { l * self.width + a } else { a * self.width + l }
+        if axis == 0 {
+            l * self.width + a
+        } else {
+            a * self.width + l
+        }
     }
 
     #[inline(always)]
@@ -209,7 +241,11 @@ impl Outline<'_> {
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma", "aarch64+neon"))]
+#[multiversion(targets(
+    "x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma",
+    "x86_64+avx2+fma",
+    "aarch64+neon"
+))]
 fn gains<'o, 'l>(
     outline: &Outline<'o>,
     likelihood: Option<&Likelihood<'l>>,
@@ -240,18 +276,30 @@ fn gains_with<const FMA: bool>(
         if crossing.edge == Crossing::NONE {
             continue;
         }
-        let Some(side) = Side::of(o, &o.edges[crossing.edge as usize], points) else { continue };
+        let Some(side) = Side::of(o, &o.edges[crossing.edge as usize], points) else {
+            continue;
+        };
         let (pair, axis, s) = (slot / 2, slot % 2, crossing.s);
         let step = if axis == 0 { 1 } else { o.width };
         let sign = side.outward(axis);
         let outer = if sign > 0.0 { pair + step } else { pair };
         // The sample lies in the lower cell of the pair up to the border between the two.
-        let along = if axis == 0 { pair % o.width } else { pair / o.width };
-        let cell = if crossing.position < (along + 1) as f32 { pair } else { pair + step };
+        let along = if axis == 0 {
+            pair % o.width
+        } else {
+            pair / o.width
+        };
+        let cell = if crossing.position < (along + 1) as f32 {
+            pair
+        } else {
+            pair + step
+        };
         let z = side.depth(s);
         let mut b = [0.0f32; 3];
         for (i, share) in [1.0 - s, s].into_iter().enumerate() {
-            let corner = o.faces[side.triangle].iter().position(|&c| c as usize == side.ends[i]);
+            let corner = o.faces[side.triangle]
+                .iter()
+                .position(|&c| c as usize == side.ends[i]);
             b[corner.unwrap_or(0)] = share / side.p[i].z * z;
         }
         // No closure here: one that is not inlined loses the caller's vector instructions.

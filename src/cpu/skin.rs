@@ -19,9 +19,19 @@ pub fn pose_feature(body: &Body, pose: &Pose, out: &mut [f32; 9 * MAX_JOINTS]) -
 }
 
 /// Skins `points`; `posedirs` is empty or holds `feature.len()` directions per point.
-pub fn skin(points: &SkinnedPoints, posedirs: &[Vec3], feature: &[f32], joints: &Joints, betas: &[f32; MAX_BETAS], out: &mut [Vec3]) {
+pub fn skin(
+    points: &SkinnedPoints,
+    posedirs: &[Vec3],
+    feature: &[f32],
+    joints: &Joints,
+    betas: &[f32; MAX_BETAS],
+    out: &mut [Vec3],
+) {
     let mut offset = [Vec3::ZERO; MAX_JOINTS];
-    for (o, ((g, t), rest)) in offset.iter_mut().zip(joints.global.iter().zip(&joints.position).zip(&joints.rest)) {
+    for (o, ((g, t), rest)) in offset
+        .iter_mut()
+        .zip(joints.global.iter().zip(&joints.position).zip(&joints.rest))
+    {
         *o = *t - *g * *rest;
     }
     for (v, position) in out.iter_mut().enumerate().take(points.len()) {
@@ -39,11 +49,20 @@ pub fn skin(points: &SkinnedPoints, posedirs: &[Vec3], feature: &[f32], joints: 
 
 /// A point before skinning: shape and pose blend shapes applied.
 #[inline]
-pub fn rest_point(points: &SkinnedPoints, posedirs: &[Vec3], feature: &[f32], betas: &[f32; MAX_BETAS], v: usize) -> Vec3 {
+pub fn rest_point(
+    points: &SkinnedPoints,
+    posedirs: &[Vec3],
+    feature: &[f32],
+    betas: &[f32; MAX_BETAS],
+    v: usize,
+) -> Vec3 {
     let mut x = shaped(points.template[v], &points.shapedirs[v], betas);
     if !posedirs.is_empty() {
         let dirs = &posedirs[v * feature.len()..(v + 1) * feature.len()];
-        x += dirs.iter().zip(feature).fold(Vec3::ZERO, |s, (&d, &f)| s + d * f);
+        x += dirs
+            .iter()
+            .zip(feature)
+            .fold(Vec3::ZERO, |s, (&d, &f)| s + d * f);
     }
     x
 }

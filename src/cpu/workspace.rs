@@ -256,7 +256,7 @@ impl Workspace {
             settings.weights.mask * per_cell,
         );
         let Some(texture) = texture.filter(|_| weight > 0.0) else {
-            self.mask_only(body, model, observation, mask_weight, want, terms);
+            self.mask_only(body, model, observation, mask_weight, terms);
             return;
         };
         let gate = texture.gate(model.kind);
@@ -324,7 +324,6 @@ impl Workspace {
         model: &EnergyModel,
         observation: &Observation,
         mask_weight: f32,
-        want: Want,
         terms: &mut Terms,
     ) {
         let mut sum = 0.0f64;

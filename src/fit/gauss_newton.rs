@@ -1,4 +1,8 @@
 //! Damped Gauss–Newton (Levenberg 1944, Marquardt 1963) with a hard cap on steps.
+//!
+//! A part of the last step is carried on (Polyak 1964), and a step may end a little above the
+//! last energy as long as it stays below the worst of the recent ones (Grippo et al. 1986): the
+//! outline's part of the energy is rough at the scale of a cell. The best pose met is kept.
 
 use nalgebra::{Cholesky, SMatrix, SVector};
 
@@ -16,6 +20,15 @@ const MAX_TURN: f64 = 0.5;
 
 /// Largest shift in one step, metres.
 const MAX_SHIFT: f64 = 0.4;
+
+/// Energies a new one is compared with.
+const MEMORY: usize = 3;
+
+/// Steps without progress before a fit with a tolerance stops.
+const PATIENCE: u32 = 4;
+
+/// Least damping.
+const MIN_DAMPING: f64 = 1e-9;
 
 /// Damping beyond which a step no longer moves anything.
 const MAX_DAMPING: f64 = 1e7;
@@ -40,19 +53,33 @@ impl System {
         for c in 0..MAX_PARAMS {
             for r in 0..MAX_PARAMS {
                 let use_it = active[r] && active[c];
-                self.hessian[(r, c)] = if use_it { f64::from(workspace.hessian[r * MAX_PARAMS + c]) } else { 0.0 };
+                self.hessian[(r, c)] = if use_it {
+                    f64::from(workspace.hessian[r * MAX_PARAMS + c])
+                } else {
+                    0.0
+                };
             }
-            self.gradient[c] = if active[c] { f64::from(workspace.gradient[c]) } else { 0.0 };
+            self.gradient[c] = if active[c] {
+                f64::from(workspace.gradient[c])
+            } else {
+                0.0
+            };
         }
     }
 
-    /// −(H + λ diag H + ε)⁻¹ g, or `None` when the matrix is not positive definite.
-    fn step(&self, damping: f64) -> Option<Vector> {
+    /// −(H + λ D + ε)⁻¹ g, or `None` when the matrix is not positive definite. D is the diagonal of
+    /// H, with the largest of each joint's three entries for all of them: what twists freely is
+    /// damped like what swings.
+    fn step(&self, layout: ParamLayout, damping: f64) -> Option<Vector> {
         let mut matrix = self.hessian;
-        let mean = self.hessian.trace() / MAX_PARAMS as f64;
+        let mean = self.hessian.trace() / layout.len() as f64;
+        let mut scale = self.hessian.diagonal();
+        for at in (0..layout.betas()).step_by(3) {
+            let largest = scale.fixed_rows::<3>(at).max();
+            scale.fixed_rows_mut::<3>(at).fill(largest);
+        }
         for i in 0..MAX_PARAMS {
-            let d = &mut matrix[(i, i)];
-            *d += damping * *d + 1e-6 * mean + 1e-9;
+            matrix[(i, i)] += damping * scale[i] + 1e-6 * mean + 1e-9;
         }
         let factor = Cholesky::new(matrix)?;
         let mut step = -self.gradient;
@@ -61,14 +88,12 @@ impl System {
     }
 }
 
-fn limited(step: &Vector, layout: ParamLayout) -> [f32; MAX_PARAMS] {
-    let norm = |at: usize| (step[at].powi(2) + step[at + 1].powi(2) + step[at + 2].powi(2)).sqrt();
-    let mut scale = 1.0f64;
-    for j in 0..layout.joints {
-        scale = scale.min(MAX_TURN / norm(layout.rotation(j)).max(1e-12));
-    }
-    scale = scale.min(MAX_SHIFT / norm(layout.translation()).max(1e-12));
-    std::array::from_fn(|i| (step[i] * scale) as f32)
+/// Shortened as a whole so that no joint turns and no body shifts too far.
+fn limited(step: Vector, layout: ParamLayout) -> Vector {
+    let norm = |at: usize| step.fixed_rows::<3>(at).norm().max(1e-12);
+    let turns = (0..layout.joints).map(|j| MAX_TURN / norm(layout.rotation(j)));
+    let scale = turns.fold(MAX_SHIFT / norm(layout.translation()), f64::min);
+    step * scale.min(1.0)
 }
 
 pub(super) fn descend(
@@ -83,36 +108,49 @@ pub(super) fn descend(
     trace: &mut dyn FnMut(f64),
 ) {
     let layout = problem.body.layout();
+    let (raise, lower) = (f64::from(settings.raise), f64::from(settings.lower));
+    let momentum = f64::from(settings.momentum);
     let mut damping = f64::from(settings.damping);
-    let mut terms = evaluate(workspace, problem, &outcome.pose, Want::Hessian);
+    let mut pose = outcome.pose.clone();
+    outcome.after = evaluate(workspace, problem, &pose, Want::Hessian);
     system.read(workspace, active);
-    let mut small_gains = 0;
+    let mut recent = [outcome.after.total(); MEMORY];
+    let mut accepted = 0;
+    let mut velocity = Vector::zeros();
+    let mut idle = 0;
     for _ in 0..steps {
-        let Some(step) = system.step(damping) else {
-            damping *= f64::from(settings.raise);
-            outcome.steps += 1;
-            trace(terms.total());
-            continue;
-        };
-        let trial = outcome.pose.retract(layout, &limited(&step, layout));
-        let found = evaluate(workspace, problem, &trial, Want::Hessian);
         outcome.steps += 1;
-        let gain = terms.total() - found.total();
-        if gain > 0.0 && trial.is_finite() {
-            outcome.pose = trial;
-            terms = found;
-            system.read(workspace, active);
-            damping = (damping * f64::from(settings.lower)).max(1e-9);
-            let little = gain < tolerance * terms.total().abs().max(1e-6);
-            small_gains = if little { small_gains + 1 } else { 0 };
+        let mut gain = 0.0;
+        if let Some(step) = system.step(layout, damping) {
+            let step = limited(step + velocity * momentum, layout);
+            let delta = std::array::from_fn(|i| step[i] as f32);
+            let trial = pose.retract(layout, &delta);
+            let found = evaluate(workspace, problem, &trial, Want::Hessian);
+            let energy = found.total();
+            if trial.is_finite() && energy < recent.iter().copied().fold(f64::MIN, f64::max) {
+                gain = outcome.after.total() - energy;
+                if gain > 0.0 {
+                    outcome.pose.clone_from(&trial);
+                    outcome.after = found;
+                }
+                pose = trial;
+                velocity = step;
+                damping = (damping * lower).max(MIN_DAMPING);
+                recent[accepted % MEMORY] = energy;
+                accepted += 1;
+                system.read(workspace, active);
+            } else {
+                velocity = Vector::zeros();
+                damping *= raise;
+            }
         } else {
-            damping *= f64::from(settings.raise);
-            small_gains += usize::from(gain.abs() < tolerance * terms.total().abs().max(1e-6));
+            damping *= raise;
         }
-        trace(terms.total());
-        if tolerance > 0.0 && small_gains >= 3 || damping > MAX_DAMPING {
+        trace(outcome.after.total());
+        let little = gain < tolerance * outcome.after.total().abs().max(1e-6);
+        idle = if little { idle + 1 } else { 0 };
+        if tolerance > 0.0 && idle >= PATIENCE || damping > MAX_DAMPING {
             break;
         }
     }
-    outcome.after = terms;
 }

@@ -53,14 +53,15 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The usual split: a third of Adam's steps (40 of 120, as published), an eighth of Gauss–Newton's.
+    /// A third of Adam's steps are global (40 of 120, as published). Gauss–Newton moves all at
+    /// once: a global stage only cost it steps (`neuralsmpl eval solvers`).
     pub fn new(solver: Solver, steps: u32) -> Self {
         Self {
             solver,
             steps,
             global_steps: match solver {
                 Solver::Adam => steps / 3,
-                Solver::GaussNewton => steps / 8,
+                Solver::GaussNewton => 0,
             },
             shape: true,
             tolerance: match solver {
@@ -116,7 +117,13 @@ impl Fitter {
 
     /// Descends from `start`. The result is never worse than the start.
     /// `trace`, when given, receives the energy after every step.
-    pub fn fit(&mut self, problem: &Problem<'_>, start: &Pose, schedule: &Schedule, trace: &mut dyn FnMut(f64)) -> Outcome {
+    pub fn fit(
+        &mut self,
+        problem: &Problem<'_>,
+        start: &Pose,
+        schedule: &Schedule,
+        trace: &mut dyn FnMut(f64),
+    ) -> Outcome {
         let before = evaluate(&mut self.workspace, problem, start, Want::Energy);
         let mut outcome = Outcome {
             pose: start.clone(),
@@ -131,7 +138,16 @@ impl Fitter {
             }
             let active = active(problem.body, all, schedule.shape);
             match schedule.solver {
-                Solver::Adam => adam::descend(&mut self.workspace, &mut self.adam, &self.settings.adam, problem, &active, steps, &mut outcome, trace),
+                Solver::Adam => adam::descend(
+                    &mut self.workspace,
+                    &mut self.adam,
+                    &self.settings.adam,
+                    problem,
+                    &active,
+                    steps,
+                    &mut outcome,
+                    trace,
+                ),
                 Solver::GaussNewton => gauss_newton::descend(
                     &mut self.workspace,
                     &mut self.normal,
@@ -151,7 +167,12 @@ impl Fitter {
 
     /// Gives the start and its mirror hypothesis a quarter of the steps each, and the rest to the
     /// better. With fewer than four steps only the start is descended from.
-    pub fn fit_best(&mut self, problem: &Problem<'_>, start: &Pose, schedule: &Schedule) -> Outcome {
+    pub fn fit_best(
+        &mut self,
+        problem: &Problem<'_>,
+        start: &Pose,
+        schedule: &Schedule,
+    ) -> Outcome {
         let Some(other) = self.mirror.as_ref().map(|pairs| mirrored(pairs, start)) else {
             return self.fit(problem, start, schedule, &mut |_| ());
         };
@@ -166,7 +187,11 @@ impl Fitter {
         };
         let first = self.fit(problem, start, &trial, &mut |_| ());
         let second = self.fit(problem, &other, &trial, &mut |_| ());
-        let best = if second.after.total() < first.after.total() { &second } else { &first };
+        let best = if second.after.total() < first.after.total() {
+            &second
+        } else {
+            &first
+        };
         let spent = first.steps + second.steps;
         let rest = Schedule {
             steps: schedule.steps.saturating_sub(spent),
@@ -181,7 +206,14 @@ impl Fitter {
 }
 
 fn evaluate(workspace: &mut Workspace, problem: &Problem<'_>, pose: &Pose, want: Want) -> Terms {
-    workspace.evaluate(problem.body, problem.texture, problem.model, problem.observation, pose, want)
+    workspace.evaluate(
+        problem.body,
+        problem.texture,
+        problem.model,
+        problem.observation,
+        pose,
+        want,
+    )
 }
 
 fn active(body: &Body, all: bool, shape: bool) -> Active {

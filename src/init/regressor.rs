@@ -204,7 +204,11 @@ mod tests {
     #[test]
     fn networks_of_the_contract_run_and_others_are_named() {
         use crate::backbone::test_onnx;
-        let pack = Pack::load(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/models/person"))).unwrap();
+        let pack = Pack::load(Path::new(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/models/person"
+        )))
+        .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("regressor.onnx");
         let outputs = [("pose", 144, 0.5), ("betas", 10, 0.1), ("camera", 3, 0.8)];
@@ -212,12 +216,24 @@ mod tests {
         let mut regressor = Regressor::load(&path, &pack.body).unwrap();
         let image = RgbImage::from_pixel(64, 48, image::Rgb([90, 90, 90]));
         let k = Intrinsics::from_fov(55.0, 64, 48);
-        let pose = regressor.pose(&image, &k, [20.0, 10.0, 20.0, 30.0]).unwrap();
+        let pose = regressor
+            .pose(&image, &k, [20.0, 10.0, 20.0, 30.0])
+            .unwrap();
         assert!(pose.is_finite() && pose.translation.z > 0.0);
-        assert!(pose.rotations.iter().all(|r| (r.determinant() - 1.0).abs() < 1e-4));
+        assert!(
+            pose.rotations
+                .iter()
+                .all(|r| (r.determinant() - 1.0).abs() < 1e-4)
+        );
         std::fs::write(&path, test_onnx::model(SIDE, 2, &outputs[..2])).unwrap();
-        let message = Regressor::load(&path, &pack.body).err().unwrap().to_string();
-        assert!(message.contains("regressor.onnx") && message.contains("camera"), "{message}");
+        let message = Regressor::load(&path, &pack.body)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            message.contains("regressor.onnx") && message.contains("camera"),
+            "{message}"
+        );
         assert!(!message.contains('\n'));
     }
 }

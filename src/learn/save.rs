@@ -297,8 +297,7 @@ mod tests {
             let parsed = Manifest::parse(&path, &new).unwrap();
             let entry = parsed.files.texture.unwrap();
             assert_eq!(entry.sha256, "ab");
-            let expected =
-                "neuralsmpl learn --count 40 --seed 3 --poses out/p.safetensors --tau 7.3";
+            let expected = "neuralsmpl learn --count 40 --seed 3 --poses p.safetensors --tau 7.3";
             assert_eq!(entry.command, expected);
             let settings = parsed.texture;
             assert_eq!(

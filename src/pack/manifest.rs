@@ -205,6 +205,8 @@ pub struct GaussNewtonSettings {
     pub raise: f32,
     /// Factor on acceptance.
     pub lower: f32,
+    /// Share of the last step that is carried on.
+    pub momentum: f32,
 }
 
 impl Manifest {
@@ -313,6 +315,12 @@ impl Manifest {
             "fit.gauss_newton.lower",
             m.fit.gauss_newton.lower.into(),
             0.01,
+            0.95,
+        )?;
+        range(
+            "fit.gauss_newton.momentum",
+            m.fit.gauss_newton.momentum.into(),
+            0.0,
             0.95,
         )?;
         if m.body.limits.len() > MAX_JOINT_LIMITS {

@@ -75,10 +75,7 @@ impl Gate {
                     slope[k] = tau * (logistic_slope(low) - logistic_slope(high)) * dgamma;
                 }
             }
-            Self::Released {
-                components: 3,
-                tau,
-            } => {
+            Self::Released { components: 3, tau } => {
                 const EDGE: f32 = 0.3;
                 let (away, towards) = (tau * (c - EDGE), tau * (-c - EDGE));
                 alpha[0] = logistic(away);
