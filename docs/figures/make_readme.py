@@ -3,7 +3,7 @@
   ./target/release/neuralsmpl fit samples/balance_occluded.jpg --out out
   python docs/figures/make_readme.py samples/balance_occluded.jpg out docs/figures/readme.jpg
 
-Needs Pillow (training/requirements-blazepose.txt pins one).
+Needs Pillow (training/requirements-plots.txt).
 """
 
 import sys
