@@ -140,7 +140,7 @@ def head_of(samples: Samples, weight: np.ndarray, bias: np.ndarray) -> FeatureHe
     blocks = np.split(weight, np.cumsum(samples.widths)[:-1], axis=1)
     order = sorted(zip(samples.names, blocks), key=lambda pair: -stride(pair[0]))
     return FeatureHead({
-        name: (block.astype(np.float32), (bias if i == len(order) - 1 else 0 * bias).astype(np.float32))
+        name: (np.ascontiguousarray(block, np.float32), (bias if i == len(order) - 1 else 0 * bias).astype(np.float32))
         for i, (name, block) in enumerate(order)
     })
 
