@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn results_never_share_a_name_or_hit_an_image() {
-        let out = Path::new("out");
+        let out = Path::new("no-such-results");
         assert_eq!(
             plan(&paths(&["a/x.jpg", "b/y.jpg"]), out).unwrap(),
             ["x", "y"]
@@ -178,11 +178,14 @@ mod tests {
             error.starts_with("b/x.png: ") && error.contains("a/x.jpg") && error.contains("--out"),
             "{error}"
         );
-        let error = plan(&paths(&["out/x.jpg", "out/x.overlay.png"]), out)
-            .unwrap_err()
-            .to_string();
+        let error = plan(
+            &paths(&["no-such-results/x.jpg", "no-such-results/x.overlay.png"]),
+            out,
+        )
+        .unwrap_err()
+        .to_string();
         assert!(
-            error.starts_with("out/x.overlay.png: ") && error.contains("--out"),
+            error.starts_with("no-such-results/x.overlay.png: ") && error.contains("--out"),
             "{error}"
         );
         assert!(plan(&paths(&[".."]), out).is_err());
