@@ -18,7 +18,7 @@ use neuralsmpl::cpu::normal::NormalEquations;
 use neuralsmpl::cpu::pose::{Joints, pose};
 use neuralsmpl::cpu::project::{DepthWindow, pixel_jacobian, project, unproject_gradient};
 use neuralsmpl::cpu::score::{Curvature, ScoreOutput, score};
-use neuralsmpl::cpu::silhouette::{Crossing, Outline, silhouette};
+use neuralsmpl::cpu::silhouette::{Outline, silhouette};
 use neuralsmpl::cpu::skin::skin;
 use neuralsmpl::cpu::{Want, Workspace, raster::raster};
 use neuralsmpl::limits::{MAX_COMPONENTS, MAX_JOINTS, MAX_PARAMS};
@@ -38,7 +38,7 @@ struct Buffers {
     gradient: Vec<Vec3>,
     curvature: Vec<Curvature>,
     by_gates: [[f32; MAX_COMPONENTS]; MAX_JOINTS],
-    crossings: Vec<Crossing>,
+    crossings: Vec<u32>,
 }
 
 impl Buffers {
@@ -62,7 +62,7 @@ impl Buffers {
             gradient: vec![Vec3::ZERO; v],
             curvature: vec![[0.0; 3]; v],
             by_gates: [[0.0; MAX_COMPONENTS]; MAX_JOINTS],
-            crossings: vec![Crossing::EMPTY; 2 * cells],
+            crossings: vec![0; 2 * cells],
         };
         pose(body, &scene.near, &mut out.joints);
         skin(
@@ -291,16 +291,8 @@ fn steps(criterion: &mut Criterion<CpuTime>) {
         let scene = Scene::new(kind, View::Close);
         let body = &scene.pack.body;
         let mut workspace = Workspace::new(body, scene.observation.grid);
-        let mut evaluate = |want| {
-            workspace.evaluate(
-                body,
-                scene.pack.texture.as_ref(),
-                &scene.model,
-                &scene.observation,
-                black_box(&scene.near),
-                want,
-            )
-        };
+        let mut evaluate =
+            |want| workspace.evaluate(&scene.problem(), black_box(&scene.near), want);
         let mut group = criterion.benchmark_group(format!("step/{name}"));
         group.bench_function("energy", |x| x.iter(|| evaluate(Want::Energy)));
         group.bench_function("gradient", |x| x.iter(|| evaluate(Want::Gradient)));

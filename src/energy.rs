@@ -5,6 +5,7 @@
 use glam::{Vec2, Vec3};
 use serde::Serialize;
 
+use crate::body::Body;
 use crate::frame::GridCamera;
 use crate::pack::{EnergySettings, GaussianPrior, Manifest};
 use crate::texture::{EnergyKind, Texture};
@@ -125,6 +126,19 @@ impl Observation {
         }
         self.area = f32::max(area, 0.02 * probability.len() as f32);
     }
+}
+
+/// Everything an evaluation reads.
+#[derive(Clone, Copy)]
+pub struct Problem<'a> {
+    /// Body model.
+    pub body: &'a Body,
+    /// Neural mesh; without it the likelihood must have no weight.
+    pub texture: Option<&'a Texture>,
+    /// The energy.
+    pub model: &'a EnergyModel,
+    /// What was seen.
+    pub observation: &'a Observation,
 }
 
 /// The Gaussian pose prior, ready for use.

@@ -6,6 +6,7 @@
 pub mod backbone;
 pub mod body;
 pub mod cli;
+pub mod constants;
 pub mod cpu;
 pub mod emit;
 pub mod energy;
@@ -21,3 +22,4 @@ pub mod readout;
 pub mod synth;
 pub mod texture;
 pub mod view;
+pub mod vulkan;

@@ -33,6 +33,15 @@ pub const MAX_GRID: usize = 128;
 /// Most people fitted in one frame.
 pub const MAX_PERSONS: usize = 4;
 
+/// Start poses of one person that are descended from: the start and its mirror.
+pub const MAX_HYPOTHESES: usize = 2;
+
+/// Longest wait for a Vulkan device to finish one frame, seconds; after it the CPU takes over.
+pub const DEVICE_TIMEOUT_S: u64 = 100;
+
+/// Largest pipeline cache that is read back, bytes.
+pub const MAX_PIPELINE_CACHE: u64 = 64 << 20;
+
 /// Most gradient steps one fit may be asked for.
 pub const MAX_STEPS: u32 = 1_000;
 

@@ -129,14 +129,7 @@ fn the_likelihood_alone_pulls_a_disturbed_pose_back() {
 fn show(stage: &mut Stage, pose: &Pose) {
     let body = &stage.pack.body;
     let mut workspace = Workspace::new(body, GRID);
-    let terms = workspace.evaluate(
-        body,
-        Some(&stage.texture),
-        &stage.model,
-        &stage.observation,
-        pose,
-        neuralsmpl::cpu::Want::Energy,
-    );
+    let terms = workspace.evaluate(&stage.problem(), pose, neuralsmpl::cpu::Want::Energy);
     assert!(terms.total().is_finite());
     let d = stage.texture.channels;
     let mut mask = vec![0.0; GRID * GRID];

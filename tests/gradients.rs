@@ -1,11 +1,13 @@
-//! Every derivative of the energy against f64 central differences of a plain reimplementation.
+//! Every derivative of the energy against f64 central differences of a plain reimplementation, on
+//! every backend.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
 use common::reference::{self, State, central_differences, relative_l2};
-use common::{bent_pose, made_up_observation, made_up_texture, model, pack, tolerance};
+use common::{backends, bent_pose, made_up_observation, made_up_texture, model, pack, tolerance};
 use neuralsmpl::cpu::{Want, Workspace, raster};
-use neuralsmpl::energy::{EnergyModel, Weights};
+use neuralsmpl::energy::{EnergyModel, Problem, Terms, Weights};
 use neuralsmpl::texture::EnergyKind;
 
 const GRID: usize = 64;
@@ -29,15 +31,26 @@ fn check(what: &str, kind: EnergyKind, components: usize, weights: Weights) {
     model.silhouette = false;
     let observation = made_up_observation(body, &model, &texture, GRID, 5);
     let pose = bent_pose();
-    let mut workspace = Workspace::new(body, GRID);
-    let terms = workspace.evaluate(
+    let problem = Problem {
         body,
-        Some(&texture),
-        &model,
-        &observation,
-        &pose,
-        Want::Hessian,
-    );
+        texture: Some(&texture),
+        model: &model,
+        observation: &observation,
+    };
+    for mut backend in backends::all(&problem, GRID) {
+        let what = format!("{what}, {}", backend.name);
+        let mut workspace = Workspace::new(body, GRID);
+        let terms = backend
+            .stages
+            .evaluate(&mut workspace, &problem, &pose, Want::Hessian);
+        against_differences(&what, &problem, &workspace, &terms);
+    }
+}
+
+fn against_differences(what: &str, problem: &Problem<'_>, workspace: &Workspace, terms: &Terms) {
+    let (body, model, observation) = (problem.body, problem.model, problem.observation);
+    let (weights, pose) = (model.settings.weights, bent_pose());
+    let texture = problem.texture.unwrap();
     let hits: Vec<Option<usize>> = workspace
         .keys
         .iter()
@@ -50,12 +63,12 @@ fn check(what: &str, kind: EnergyKind, components: usize, weights: Weights) {
         } else {
             &[]
         };
-        reference::energy(body, &texture, &model, &observation, hits, s)
+        reference::energy(body, texture, model, observation, hits, s)
     };
     let expected = energy(&state);
     let off = (terms.total() - expected).abs() / expected.abs();
     assert!(
-        off < tolerance::ENERGY_F32,
+        off < tolerance::ENERGY_DEVICE,
         "{what}: energy {} against {expected}",
         terms.total()
     );
@@ -66,11 +79,6 @@ fn check(what: &str, kind: EnergyKind, components: usize, weights: Weights) {
         .collect();
     let error = relative_l2(&analytic, &numeric);
     println!("{what}: energy {off:.1e}, gradient {error:.1e}");
-    let mut worst: Vec<(usize, f64, f64)> = (0..numeric.len())
-        .map(|i| (i, numeric[i], analytic[i] - numeric[i]))
-        .collect();
-    worst.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()));
-    println!("{:?}", &worst[..6]);
     assert!(
         error < tolerance::GRADIENT_F32,
         "{what}: {error:e}\n{analytic:?}\n{numeric:?}"
@@ -79,6 +87,7 @@ fn check(what: &str, kind: EnergyKind, components: usize, weights: Weights) {
 
 #[test]
 fn likelihood_paper() {
+    let _alone = backends::alone();
     for components in [1, 3, 5] {
         check(
             "paper",
@@ -94,6 +103,7 @@ fn likelihood_paper() {
 
 #[test]
 fn likelihood_released() {
+    let _alone = backends::alone();
     check(
         "released",
         EnergyKind::Released,
@@ -107,6 +117,7 @@ fn likelihood_released() {
 
 #[test]
 fn keypoints_and_depth() {
+    let _alone = backends::alone();
     check(
         "keypoints",
         EnergyKind::Paper,
@@ -126,6 +137,7 @@ fn keypoints_and_depth() {
 
 #[test]
 fn priors_and_limits() {
+    let _alone = backends::alone();
     check(
         "prior",
         EnergyKind::Paper,
@@ -156,6 +168,7 @@ fn priors_and_limits() {
 
 #[test]
 fn everything_together() {
+    let _alone = backends::alone();
     let all = Weights {
         likelihood: 1.0,
         mask: 1.0,

@@ -7,7 +7,7 @@ use common::{bent_pose, made_up_observation, made_up_texture, model, pack, toler
 use glam::{DVec2, DVec3};
 use neuralsmpl::body::Body;
 use neuralsmpl::cpu::{Want, Workspace};
-use neuralsmpl::energy::{EnergyModel, Observation};
+use neuralsmpl::energy::{EnergyModel, Observation, Problem};
 use neuralsmpl::texture::{EnergyKind, Texture};
 
 const GRID: usize = 64;
@@ -83,14 +83,13 @@ fn check(what: &str, likelihood: f32, mask: f32, with_outline: bool) -> f64 {
     let observation = made_up_observation(body, &model, &texture, GRID, 5);
     let pose = bent_pose();
     let mut workspace = Workspace::new(body, GRID);
-    workspace.evaluate(
+    let problem = Problem {
         body,
-        Some(&texture),
-        &model,
-        &observation,
-        &pose,
-        Want::Gradient,
-    );
+        texture: Some(&texture),
+        model: &model,
+        observation: &observation,
+    };
+    workspace.evaluate(&problem, &pose, Want::Gradient);
     let state = State::new(&pose, body.joint_count());
     // Translations and the turns of the larger limbs: each moves many outline samples.
     let parameters = [72, 73, 74, 0, 1, 2, 3, 6, 9, 12, 48, 50, 51, 53, 54, 57];
@@ -181,7 +180,11 @@ fn energy(
     o: &Observation,
     pose: &neuralsmpl::body::Pose,
 ) -> f64 {
-    workspace
-        .evaluate(body, Some(texture), model, o, pose, Want::Energy)
-        .total()
+    let problem = Problem {
+        body,
+        texture: Some(texture),
+        model,
+        observation: o,
+    };
+    workspace.evaluate(&problem, pose, Want::Energy).total()
 }

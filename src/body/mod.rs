@@ -12,6 +12,7 @@ pub use pose::{ParamLayout, Pose};
 
 use glam::Vec3;
 
+use crate::constants::NO_TRIANGLE;
 use crate::limits::MAX_BETAS;
 
 /// Shape directions of one point: metres per unit beta.
@@ -60,7 +61,7 @@ pub struct Edge {
 
 impl Edge {
     /// No second triangle.
-    pub const NONE: u32 = u32::MAX;
+    pub const NONE: u32 = NO_TRIANGLE;
 }
 
 /// A body model, validated and immutable.

@@ -1,5 +1,8 @@
 //! Likelihood: one cell's log-likelihood ratio and its derivatives; the inner function of score and silhouette.
+//!
+//! Twin: shaders/likelihood.wgsl
 
+pub use crate::constants::SOFT_MAX_TEMPERATURE;
 use crate::limits::MAX_COMPONENTS;
 use crate::texture::{Alphas, EnergyKind, Gates, Texture};
 
@@ -40,9 +43,6 @@ pub struct CellScore {
     /// Weight of each component's squared residual: −ratio ≈ Σ ½ w_k ‖f − φ_k‖².
     pub weight: Alphas,
 }
-
-/// Temperature of the released energy's soft maximum.
-pub const SOFT_MAX_TEMPERATURE: f32 = 0.1;
 
 #[inline(always)]
 fn madd<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {

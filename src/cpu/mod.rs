@@ -13,6 +13,9 @@ pub mod score;
 pub mod silhouette;
 pub mod skin;
 
+mod evaluate;
+mod stages;
 mod workspace;
 
+pub use stages::{CpuStages, Stage, Stages};
 pub use workspace::{Want, Workspace};

@@ -3,21 +3,17 @@
 //! In:  homogeneous image points, faces, depth window
 //! Out: `keys[cells]` (18-bit depth, 14-bit triangle id), `front[triangles]`
 //!
+//! Twin: shaders/raster.wgsl
+//!
 //! The key is what a GPU can settle with one 32-bit atomic minimum; ties go to the lower id.
 
 use glam::{Vec2, Vec3};
 use multiversion::multiversion;
 
 use super::project::DepthWindow;
+use crate::constants::DEPTH_STEPS;
+pub use crate::constants::{EMPTY, ID_BITS};
 use crate::limits::NEAR_M;
-
-/// Bits of a key that hold the triangle id.
-pub const ID_BITS: u32 = 14;
-
-/// Key of an uncovered cell.
-pub const EMPTY: u32 = u32::MAX;
-
-const DEPTH_STEPS: f32 = ((1u32 << (32 - ID_BITS)) - 2) as f32;
 
 /// Triangle id of a key.
 #[inline]

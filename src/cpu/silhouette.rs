@@ -3,6 +3,7 @@
 //! In:  keys and ratios of the score stage, mesh edges, likelihood, mask ratio
 //! Out: adds to gradient and curvature at the points (without a likelihood only the mask gains);
 //!      returns what sub-cell coverage adds to the energy's sums
+//! Twin: shaders/crossings.wgsl (find), shaders/silhouette.wgsl (gains), shaders/edges.wgsl
 //!
 //! The energy integrates the gain over the covered area, so its derivative holds the boundary
 //! integral −∮ (gain inside − gain behind) v·n ds (Reynolds' transport theorem; Li et al. 2018,
@@ -19,7 +20,10 @@ use super::project::{DepthWindow, pixel_gradient};
 use super::raster;
 use super::score::Curvature;
 use crate::body::Edge;
-use crate::limits::NEAR_M;
+use crate::constants::{
+    BULGE_M, CROSSING_EDGE_BITS, CROSSING_LAST_EDGE, CROSSING_STEPS, GAP_M, NO_TRIANGLE,
+};
+use crate::limits::{MAX_TRIANGLES, NEAR_M};
 
 /// What the silhouette stage reads besides the likelihood.
 #[derive(Clone, Copy)]
@@ -48,32 +52,18 @@ pub struct Outline<'a> {
     pub mask_weight: f32,
 }
 
-/// What lies less than this behind an edge, on its outer side, is the same surface going on.
-const GAP_M: f32 = 0.01;
+// A crossing's key has room for every edge, also of a mesh of loose triangles.
+const _: () = assert!(3 * MAX_TRIANGLES < CROSSING_LAST_EDGE as usize);
 
-/// On the inner side a surface bulges towards the camera within a cell; only more than this hides the edge.
-const BULGE_M: f32 = 0.06;
-
-/// Where an outline passes between two neighbouring cell centres.
-#[derive(Clone, Copy, Debug)]
-pub struct Crossing {
-    /// Position along the line, cells.
-    position: f32,
-    /// Position on the edge, 0..=1, in the front triangle's winding order.
-    s: f32,
-    /// Edge index, or [`Crossing::NONE`].
-    edge: u32,
-}
-
-impl Crossing {
-    const NONE: u32 = u32::MAX;
-
-    /// No outline here.
-    pub const EMPTY: Self = Self {
-        position: 0.0,
-        s: 0.0,
-        edge: Self::NONE,
-    };
+/// Key of an outline between two neighbouring cell centres: direction, how far out it lies, edge.
+/// The outermost has the largest key, which a GPU can settle with one atomic maximum; ties go to the
+/// lower edge. 0 means that no outline passes.
+#[inline(always)]
+fn crossing_key(outward: f32, offset: f32, edge: u32) -> u32 {
+    let positive = outward > 0.0;
+    let beyond = if positive { offset } else { 1.0 - offset };
+    let step = (beyond.clamp(0.0, 1.0) * CROSSING_STEPS) as u32;
+    u32::from(positive) << 31 | step << CROSSING_EDGE_BITS | (CROSSING_LAST_EDGE - edge)
 }
 
 /// What the outline adds to the sums of the score stage: a cell whose centre is covered counts
@@ -90,12 +80,12 @@ pub struct OutlineSums {
     pub samples: u32,
 }
 
-/// Adds the outline's gradient; `crossings` is scratch of two entries a cell.
+/// Adds the outline's gradient and fills `crossings`, two keys a cell: towards the next column and row.
 pub fn silhouette(
     outline: &Outline<'_>,
     likelihood: Option<&Likelihood<'_>>,
     points: &[Vec3],
-    crossings: &mut [Crossing],
+    crossings: &mut [u32],
     gradient: &mut [Vec3],
     curvature: &mut [Curvature],
 ) -> OutlineSums {
@@ -109,8 +99,8 @@ pub fn silhouette(
     "x86_64+avx2+fma",
     "aarch64+neon"
 ))]
-fn find<'o>(outline: &Outline<'o>, points: &[Vec3], crossings: &mut [Crossing]) {
-    crossings.fill(Crossing::EMPTY);
+fn find<'o>(outline: &Outline<'o>, points: &[Vec3], crossings: &mut [u32]) {
+    crossings.fill(0);
     for (index, edge) in outline.edges.iter().enumerate() {
         if let Some(side) = Side::of(outline, edge, points) {
             for axis in 0..2 {
@@ -133,7 +123,7 @@ struct Side {
 impl Side {
     #[inline(always)]
     fn of(o: &Outline<'_>, edge: &Edge, points: &[Vec3]) -> Option<Self> {
-        let faces_camera = |t: u32| t != Edge::NONE && o.front[t as usize];
+        let faces_camera = |t: u32| t != NO_TRIANGLE && o.front[t as usize];
         let (first, second) = (
             faces_camera(edge.triangles[0]),
             faces_camera(edge.triangles[1]),
@@ -163,6 +153,14 @@ impl Side {
         [-d.y, d.x][axis].signum()
     }
 
+    /// Where the edge passes a line across `axis`: position on the edge, 0..=1, and along the line.
+    #[inline(always)]
+    fn at(&self, axis: usize, line: f32) -> (f32, f32) {
+        let (from, to) = (self.q[0][1 - axis], self.q[1][1 - axis]);
+        let s = (line - from) / (to - from);
+        (s, self.q[0][axis] + s * (self.q[1][axis] - self.q[0][axis]))
+    }
+
     /// Depth at a point of the edge.
     #[inline(always)]
     fn depth(&self, s: f32) -> f32 {
@@ -171,7 +169,7 @@ impl Side {
 
     /// Records where the edge passes between cell centres along `axis`.
     #[inline(always)]
-    fn cross(&self, o: &Outline<'_>, axis: usize, index: u32, crossings: &mut [Crossing]) {
+    fn cross(&self, o: &Outline<'_>, axis: usize, index: u32, crossings: &mut [u32]) {
         let across = 1 - axis;
         let (from, to) = (self.q[0][across], self.q[1][across]);
         let (low, high) = (from.min(to), from.max(to));
@@ -179,17 +177,11 @@ impl Side {
         let sign = self.outward(axis);
         let mut line = (low - 0.5).ceil().max(0.0) + 0.5;
         while line < high && line < limit {
-            let s = (line - from) / (to - from);
-            let position = self.q[0][axis] + s * (self.q[1][axis] - self.q[0][axis]);
+            let (s, position) = self.at(axis, line);
             if let Some(pair) = self.seen(o, axis, line, position, sign, s) {
+                let offset = position - ((position - 0.5).floor() + 0.5);
                 let slot = &mut crossings[2 * pair + axis];
-                if slot.edge == Crossing::NONE || sign * position > sign * slot.position {
-                    *slot = Crossing {
-                        position,
-                        s,
-                        edge: index,
-                    };
-                }
+                *slot = (*slot).max(crossing_key(sign, offset, index));
             }
             line += 1.0;
         }
@@ -250,7 +242,7 @@ fn gains<'o, 'l>(
     outline: &Outline<'o>,
     likelihood: Option<&Likelihood<'l>>,
     points: &[Vec3],
-    crossings: &[Crossing],
+    crossings: &[u32],
     gradient: &mut [Vec3],
     curvature: &mut [Curvature],
 ) -> OutlineSums {
@@ -267,29 +259,32 @@ fn gains_with<const FMA: bool>(
     o: &Outline<'_>,
     likelihood: Option<&Likelihood<'_>>,
     points: &[Vec3],
-    crossings: &[Crossing],
+    crossings: &[u32],
     gradient: &mut [Vec3],
     curvature: &mut [Curvature],
 ) -> OutlineSums {
     let mut sums = OutlineSums::default();
-    for (slot, crossing) in crossings.iter().enumerate() {
-        if crossing.edge == Crossing::NONE {
+    for (slot, &key) in crossings.iter().enumerate() {
+        if key == 0 {
             continue;
         }
-        let Some(side) = Side::of(o, &o.edges[crossing.edge as usize], points) else {
+        let edge = CROSSING_LAST_EDGE - (key & CROSSING_LAST_EDGE);
+        let Some(side) = Side::of(o, &o.edges[edge as usize], points) else {
             continue;
         };
-        let (pair, axis, s) = (slot / 2, slot % 2, crossing.s);
+        let (pair, axis) = (slot / 2, slot % 2);
         let step = if axis == 0 { 1 } else { o.width };
         let sign = side.outward(axis);
         let outer = if sign > 0.0 { pair + step } else { pair };
-        // The sample lies in the lower cell of the pair up to the border between the two.
-        let along = if axis == 0 {
-            pair % o.width
+        let (column, row) = (pair % o.width, pair / o.width);
+        let (along, line) = if axis == 0 {
+            (column, row)
         } else {
-            pair / o.width
+            (row, column)
         };
-        let cell = if crossing.position < (along + 1) as f32 {
+        let (s, position) = side.at(axis, line as f32 + 0.5);
+        // The sample lies in the lower cell of the pair up to the border between the two.
+        let cell = if position < (along + 1) as f32 {
             pair
         } else {
             pair + step
@@ -315,7 +310,7 @@ fn gains_with<const FMA: bool>(
         }
         let d = side.q[1] - side.q[0];
         let normal = [d.y * d.y, d.x * d.x][axis] / d.length_squared();
-        let beyond = sign * (crossing.position - (along + 1) as f32) * normal;
+        let beyond = sign * (position - (along + 1) as f32) * normal;
         sums.likelihood += f64::from(beyond * ratio);
         sums.mask += f64::from(beyond * mask);
         sums.samples += 1;

@@ -1,7 +1,9 @@
 //! Adam in the tangent space (Kingma & Ba 2015).
+//!
+//! Twin: shaders/step.wgsl
 
-use super::{Active, Outcome, Problem, evaluate};
-use crate::cpu::{Want, Workspace};
+use super::{Active, Evaluator, Outcome, Problem};
+use crate::cpu::Want;
 use crate::limits::MAX_PARAMS;
 use crate::pack::AdamSettings;
 
@@ -24,7 +26,7 @@ impl Default for State {
 }
 
 pub(super) fn descend(
-    workspace: &mut Workspace,
+    evaluator: &mut Evaluator<'_>,
     state: &mut State,
     settings: &AdamSettings,
     problem: &Problem<'_>,
@@ -37,7 +39,7 @@ pub(super) fn descend(
     let mut pose = outcome.pose.clone();
     let mut best = outcome.after.total();
     for step in 1..=steps {
-        let terms = evaluate(workspace, problem, &pose, Want::Gradient);
+        let terms = evaluator.evaluate(problem, &pose, Want::Gradient);
         if terms.total() < best {
             best = terms.total();
             outcome.pose.clone_from(&pose);
@@ -47,7 +49,7 @@ pub(super) fn descend(
         let correct2 = 1.0 - settings.beta2.powi(step as i32);
         let mut delta = [0.0f32; MAX_PARAMS];
         for i in (0..MAX_PARAMS).filter(|&i| active[i]) {
-            let g = workspace.gradient[i];
+            let g = evaluator.workspace.gradient[i];
             let m = &mut state.first[i];
             *m += (1.0 - settings.beta1) * (g - *m);
             let v = &mut state.second[i];
@@ -58,7 +60,7 @@ pub(super) fn descend(
         outcome.steps += 1;
         trace(terms.total());
     }
-    let terms = evaluate(workspace, problem, &pose, Want::Energy);
+    let terms = evaluator.evaluate(problem, &pose, Want::Energy);
     if terms.total() < best {
         outcome.pose.clone_from(&pose);
         outcome.after = terms;

@@ -3,35 +3,20 @@
 //! A part of the last step is carried on (Polyak 1964), and a step may end a little above the
 //! last energy as long as it stays below the worst of the recent ones (Grippo et al. 1986): the
 //! outline's part of the energy is rough at the scale of a cell. The best pose met is kept.
+//!
+//! Twin: shaders/step.wgsl
 
 use nalgebra::{Cholesky, SMatrix, SVector};
 
-use super::{Active, Outcome, Problem, evaluate};
+use super::{Active, Evaluator, Outcome, Problem};
 use crate::body::ParamLayout;
+use crate::constants::{ENERGY_MEMORY, MAX_DAMPING, MAX_SHIFT, MAX_TURN, MIN_DAMPING, PATIENCE};
 use crate::cpu::{Want, Workspace};
 use crate::limits::MAX_PARAMS;
 use crate::pack::GaussNewtonSettings;
 
 type Matrix = SMatrix<f64, MAX_PARAMS, MAX_PARAMS>;
 type Vector = SVector<f64, MAX_PARAMS>;
-
-/// Largest turn of a joint in one step, radians: beyond it the linear model means nothing.
-const MAX_TURN: f64 = 0.5;
-
-/// Largest shift in one step, metres.
-const MAX_SHIFT: f64 = 0.4;
-
-/// Energies a new one is compared with.
-const MEMORY: usize = 3;
-
-/// Steps without progress before a fit with a tolerance stops.
-const PATIENCE: u32 = 4;
-
-/// Least damping.
-const MIN_DAMPING: f64 = 1e-9;
-
-/// Damping beyond which a step no longer moves anything.
-const MAX_DAMPING: f64 = 1e7;
 
 /// The normal equations of the last accepted pose.
 pub struct System {
@@ -97,7 +82,7 @@ fn limited(step: Vector, layout: ParamLayout) -> Vector {
 }
 
 pub(super) fn descend(
-    workspace: &mut Workspace,
+    evaluator: &mut Evaluator<'_>,
     system: &mut System,
     settings: &GaussNewtonSettings,
     problem: &Problem<'_>,
@@ -112,9 +97,9 @@ pub(super) fn descend(
     let momentum = f64::from(settings.momentum);
     let mut damping = f64::from(settings.damping);
     let mut pose = outcome.pose.clone();
-    outcome.after = evaluate(workspace, problem, &pose, Want::Hessian);
-    system.read(workspace, active);
-    let mut recent = [outcome.after.total(); MEMORY];
+    outcome.after = evaluator.evaluate(problem, &pose, Want::Hessian);
+    system.read(evaluator.workspace, active);
+    let mut recent = [outcome.after.total(); ENERGY_MEMORY];
     let mut accepted = 0;
     let mut velocity = Vector::zeros();
     let mut idle = 0;
@@ -125,7 +110,7 @@ pub(super) fn descend(
             let step = limited(step + velocity * momentum, layout);
             let delta = std::array::from_fn(|i| step[i] as f32);
             let trial = pose.retract(layout, &delta);
-            let found = evaluate(workspace, problem, &trial, Want::Hessian);
+            let found = evaluator.evaluate(problem, &trial, Want::Hessian);
             let energy = found.total();
             if trial.is_finite() && energy < recent.iter().copied().fold(f64::MIN, f64::max) {
                 gain = outcome.after.total() - energy;
@@ -136,9 +121,9 @@ pub(super) fn descend(
                 pose = trial;
                 velocity = step;
                 damping = (damping * lower).max(MIN_DAMPING);
-                recent[accepted % MEMORY] = energy;
+                recent[accepted % ENERGY_MEMORY] = energy;
                 accepted += 1;
-                system.read(workspace, active);
+                system.read(evaluator.workspace, active);
             } else {
                 velocity = Vector::zeros();
                 damping *= raise;

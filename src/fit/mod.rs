@@ -1,17 +1,20 @@
 //! The bounded fit: solvers, schedule, hypotheses, best iterate.
 
 mod adam;
+mod backend;
 mod gauss_newton;
 mod hypotheses;
 
+pub use backend::{Backend, Batch, Done, Job};
 pub use hypotheses::{mirror_pairs, mirrored};
 
+pub use crate::energy::Problem;
+
 use crate::body::{Body, Pose};
-use crate::cpu::{Want, Workspace};
-use crate::energy::{EnergyModel, Observation, Terms};
+use crate::cpu::{CpuStages, Stages, Want, Workspace};
+use crate::energy::Terms;
 use crate::limits::MAX_PARAMS;
 use crate::pack::FitSettings;
-use crate::texture::Texture;
 
 /// How the energy is descended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, clap::ValueEnum, serde::Serialize)]
@@ -22,19 +25,6 @@ pub enum Solver {
     /// Levenberg–Marquardt on frozen responsibilities: few steps.
     #[default]
     GaussNewton,
-}
-
-/// Everything an evaluation reads.
-#[derive(Clone, Copy)]
-pub struct Problem<'a> {
-    /// Body model.
-    pub body: &'a Body,
-    /// Neural mesh; without it the likelihood must have no weight.
-    pub texture: Option<&'a Texture>,
-    /// The energy.
-    pub model: &'a EnergyModel,
-    /// What was seen.
-    pub observation: &'a Observation,
 }
 
 /// Which parameters move in which steps.
@@ -92,6 +82,7 @@ type Active = [bool; MAX_PARAMS];
 pub struct Fitter {
     /// The stages' buffers; after a fit they hold the best pose's evaluation.
     pub workspace: Workspace,
+    stages: Box<dyn Stages>,
     settings: FitSettings,
     mirror: Option<Vec<usize>>,
     adam: adam::State,
@@ -103,6 +94,7 @@ impl Fitter {
     pub fn new(body: &Body, grid: usize, settings: FitSettings) -> Self {
         Self {
             workspace: Workspace::new(body, grid),
+            stages: Box::new(CpuStages),
             settings,
             mirror: mirror_pairs(body),
             adam: adam::State::default(),
@@ -110,9 +102,27 @@ impl Fitter {
         }
     }
 
+    /// Lets `stages` run every evaluation; the solvers stay here.
+    pub fn with_stages(mut self, stages: Box<dyn Stages>) -> Self {
+        self.stages = stages;
+        self
+    }
+
     /// Energy at a pose.
     pub fn energy(&mut self, problem: &Problem<'_>, pose: &Pose) -> Terms {
-        evaluate(&mut self.workspace, problem, pose, Want::Energy)
+        self.evaluator().evaluate(problem, pose, Want::Energy)
+    }
+
+    fn evaluator(&mut self) -> Evaluator<'_> {
+        Evaluator {
+            workspace: &mut self.workspace,
+            stages: &mut *self.stages,
+        }
+    }
+
+    /// Each joint's counterpart on the other side; `None` for bodies without left and right.
+    pub fn mirror(&self) -> Option<&[usize]> {
+        self.mirror.as_deref()
     }
 
     /// Descends from `start`. The result is never worse than the start.
@@ -124,7 +134,7 @@ impl Fitter {
         schedule: &Schedule,
         trace: &mut dyn FnMut(f64),
     ) -> Outcome {
-        let before = evaluate(&mut self.workspace, problem, start, Want::Energy);
+        let before = self.energy(problem, start);
         let mut outcome = Outcome {
             pose: start.clone(),
             before,
@@ -137,9 +147,13 @@ impl Fitter {
                 continue;
             }
             let active = active(problem.body, all, schedule.shape);
+            let evaluator = &mut Evaluator {
+                workspace: &mut self.workspace,
+                stages: &mut *self.stages,
+            };
             match schedule.solver {
                 Solver::Adam => adam::descend(
-                    &mut self.workspace,
+                    evaluator,
                     &mut self.adam,
                     &self.settings.adam,
                     problem,
@@ -149,7 +163,7 @@ impl Fitter {
                     trace,
                 ),
                 Solver::GaussNewton => gauss_newton::descend(
-                    &mut self.workspace,
+                    evaluator,
                     &mut self.normal,
                     &self.settings.gauss_newton,
                     problem,
@@ -161,7 +175,7 @@ impl Fitter {
                 ),
             }
         }
-        outcome.after = evaluate(&mut self.workspace, problem, &outcome.pose, Want::Energy);
+        outcome.after = self.energy(problem, &outcome.pose);
         outcome
     }
 
@@ -205,15 +219,16 @@ impl Fitter {
     }
 }
 
-fn evaluate(workspace: &mut Workspace, problem: &Problem<'_>, pose: &Pose, want: Want) -> Terms {
-    workspace.evaluate(
-        problem.body,
-        problem.texture,
-        problem.model,
-        problem.observation,
-        pose,
-        want,
-    )
+/// What the solvers see of an evaluation: who runs the stages, and where the results lie.
+struct Evaluator<'a> {
+    workspace: &'a mut Workspace,
+    stages: &'a mut dyn Stages,
+}
+
+impl Evaluator<'_> {
+    fn evaluate(&mut self, problem: &Problem<'_>, pose: &Pose, want: Want) -> Terms {
+        self.stages.evaluate(self.workspace, problem, pose, want)
+    }
 }
 
 fn active(body: &Body, all: bool, shape: bool) -> Active {

@@ -1,6 +1,7 @@
 //! Orientation gates: mixture weights α_k from the angle between a limb and the optical axis.
 
 use super::Alphas;
+use crate::constants::{GATE_EDGE, GATE_POLE};
 use crate::limits::{MAX_COMPONENTS, MAX_JOINTS};
 
 /// α of every limb and its derivative by c = l·z₊.
@@ -41,9 +42,6 @@ pub enum Gate {
     },
 }
 
-/// |c| beyond this is flattened: dγ/dc is unbounded at the poles.
-const POLE: f32 = 0.999_9;
-
 fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
@@ -60,7 +58,7 @@ impl Gate {
         let mut slope = [0.0; MAX_COMPONENTS];
         match self {
             Self::Paper { components, tau } => {
-                let clamped = c.clamp(-POLE, POLE);
+                let clamped = c.clamp(-GATE_POLE, GATE_POLE);
                 let gamma = clamped.acos();
                 let dgamma = if clamped == c {
                     -1.0 / (1.0 - c * c).sqrt()
@@ -76,8 +74,7 @@ impl Gate {
                 }
             }
             Self::Released { components: 3, tau } => {
-                const EDGE: f32 = 0.3;
-                let (away, towards) = (tau * (c - EDGE), tau * (-c - EDGE));
+                let (away, towards) = (tau * (c - GATE_EDGE), tau * (-c - GATE_EDGE));
                 alpha[0] = logistic(away);
                 slope[0] = tau * logistic_slope(away);
                 alpha[1] = logistic(-away) + logistic(-towards) - 1.0;

@@ -1,6 +1,7 @@
 //! Scenes shared by the tests: the shipped body with a smooth made-up texture, seen from a real pose.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod backends;
 pub mod reference;
 
 use std::path::PathBuf;
@@ -21,6 +22,10 @@ pub mod tolerance {
     pub const GRADIENT_F32: f64 = 1e-4;
     /// Relative difference of an f32 energy from the f64 reference.
     pub const ENERGY_F32: f64 = 1e-5;
+    /// Relative difference of a device's f32 energy from the f64 reference: its sums are f32 too.
+    pub const ENERGY_DEVICE: f64 = 3e-5;
+    /// Relative L2 of what a stage yields on a device against the CPU.
+    pub const STAGE_DEVICE: f64 = 1e-4;
     /// Vertex difference from an independent implementation, metres.
     pub const VERTEX_M: f32 = 1e-5;
     /// Relative L2 of the outline gradient, one sample per cell line, against a supersampled energy.

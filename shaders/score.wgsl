@@ -1,0 +1,165 @@
+// uses: layout, likelihood, fixed
+//
+// Score: how well each covered cell's feature fits the mesh (slides, Eq. 2), and its gradient.
+//
+// In:  keys, points, features, evidence, means, mixture, gates
+// Out: ratios (ratio, posterior), energies of the tile; adds gradient and curvature at the points and
+//      the gradient on the gates to the accumulators
+// Twin: src/cpu/score.rs
+
+@group(0) @binding(1) var<storage, read> frames: array<Frame>;
+@group(0) @binding(7) var<storage, read> topology: array<u32>;
+@group(0) @binding(12) var<storage, read> states: array<State>;
+@group(0) @binding(14) var<storage, read> points: array<vec4<f32>>;
+@group(0) @binding(15) var<storage, read> keys: array<u32>;
+@group(0) @binding(18) var<storage, read_write> ratios: array<vec2<f32>>;
+@group(0) @binding(22) var<storage, read_write> energies: array<vec2<f32>>;
+
+const CELLS: u32 = TILE * TILE;
+
+var<workgroup> sums: array<vec2<f32>, CELLS>;
+var<workgroup> by_gate: array<atomic<i32>, MAX_JOINTS * COMPONENTS>;
+var<workgroup> covered: atomic<u32>;
+
+fn turned(v: vec2<f32>) -> vec2<f32> {
+    return vec2<f32>(v.y, -v.x);
+}
+
+// Adds gradient and curvature of one corner.
+fn corner(slot: u32, vertex: u32, p: vec3<f32>, d: vec2<f32>, c: vec2<f32>, share: f32, h: vec3<f32>) {
+    // Relative to the corner's own image, so that one scale serves all three numbers.
+    let a = p.z * d;
+    let at = sums_of(slot) + ACCUMULATORS * vertex;
+    let gradient = states[slot].gradient_scale;
+    let curvature = states[slot].curvature_scale;
+    add(slot, at, a.x, gradient);
+    add(slot, at + 1u, a.y, gradient);
+    add(slot, at + 2u, dot(p.xy / p.z - c, a), gradient);
+    add(slot, at + 3u, share * h.x, curvature);
+    add(slot, at + 4u, share * h.y, curvature);
+    add(slot, at + 5u, share * h.z, curvature);
+}
+
+fn score_cell(slot: u32, cell: u32, key: u32, c: vec2<f32>) -> f32 {
+    let t = key & ((1u << ID_BITS) - 1u);
+    let at = settings.at_faces + 3u * t;
+    let face = vec3<u32>(topology[at], topology[at + 1u], topology[at + 2u]);
+    let base = slot * settings.vertices;
+    let p0 = points[base + face.x].xyz;
+    let p1 = points[base + face.y].xyz;
+    let p2 = points[base + face.z].xyz;
+    let seen = seen_at(p0, p1, p2, c);
+    let s = likelihood_at(slot, t, face, seen.b, cell);
+    ratios[slot * settings.grid * settings.grid + cell] = vec2<f32>(s.ratio, s.posterior);
+    if (states[slot].want < GRADIENT) {
+        return s.ratio;
+    }
+    let weight = frames[person_of(slot)].weight;
+    let b = seen.b;
+    let inv = 1.0 / seen.sum;
+
+    // Gradient by barycentrics to the three homogeneous image points.
+    let g = -weight * s.d_b;
+    let h = (g - dot(g, b)) * inv;
+
+    // Slopes of the barycentrics along image x and y: e_0 = u_2 x u_1 and so on, du_i/dc = -z_i.
+    let z = vec3<f32>(p0.z, p1.z, p2.z);
+    var sx = vec3<f32>(
+        z.y * seen.u2.y - z.z * seen.u1.y,
+        z.z * seen.u0.y - z.x * seen.u2.y,
+        z.x * seen.u1.y - z.y * seen.u0.y,
+    );
+    var sy = vec3<f32>(
+        z.z * seen.u1.x - z.y * seen.u2.x,
+        z.x * seen.u2.x - z.z * seen.u0.x,
+        z.y * seen.u0.x - z.x * seen.u1.x,
+    );
+    sx = (sx - b * (sx.x + sx.y + sx.z)) * inv;
+    sy = (sy - b * (sy.x + sy.y + sy.z)) * inv;
+
+    var curvature = vec3<f32>(0.0);
+    for (var k = 0u; k < COMPONENTS; k++) {
+        let m = gram_of(t, k);
+        let gram = mat3x3<f32>(
+            vec3<f32>(m[0], m[3], m[4]),
+            vec3<f32>(m[3], m[1], m[5]),
+            vec3<f32>(m[4], m[5], m[2]),
+        );
+        let w = weight * s.weight[k];
+        let gx = gram * sx;
+        let gy = gram * sy;
+        curvature += w * vec3<f32>(dot(sx, gx), dot(sx, gy), dot(sy, gy));
+    }
+    corner(slot, face.x, p0, turned(h.y * seen.u2 - h.z * seen.u1), c, b.x, curvature);
+    corner(slot, face.y, p1, turned(h.z * seen.u0 - h.x * seen.u2), c, b.y, curvature);
+    corner(slot, face.z, p2, turned(h.x * seen.u1 - h.y * seen.u0), c, b.z, curvature);
+    let scale = states[slot].gate_scale;
+    for (var k = 0u; k < COMPONENTS; k++) {
+        let d = -weight * s.d_alpha[k];
+        atomicAdd(&by_gate[limb_of(face.x) * COMPONENTS + k], fixed(slot, b.x * d, scale));
+        atomicAdd(&by_gate[limb_of(face.y) * COMPONENTS + k], fixed(slot, b.y * d, scale));
+        atomicAdd(&by_gate[limb_of(face.z) * COMPONENTS + k], fixed(slot, b.z * d, scale));
+    }
+    return s.ratio;
+}
+
+@compute @workgroup_size(64)
+fn score(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let slot = slot_of(group.y);
+    if (states[slot].want == IDLE) {
+        return;
+    }
+    for (var i = local; i < MAX_JOINTS * COMPONENTS; i += CELLS) {
+        atomicStore(&by_gate[i], 0);
+    }
+    if (local == 0u) {
+        atomicStore(&covered, 0u);
+    }
+    workgroupBarrier();
+    let cells = settings.grid * settings.grid;
+    let tile = vec2<u32>(group.x % settings.tiles, group.x / settings.tiles);
+    let at = tile * TILE + vec2<u32>(local % TILE, local / TILE);
+    var sum = vec2<f32>(0.0);
+    if (at.x < settings.grid && at.y < settings.grid) {
+        let cell = at.y * settings.grid + at.x;
+        let key = keys[slot * cells + cell];
+        if (key == EMPTY) {
+            ratios[slot * cells + cell] = vec2<f32>(0.0);
+        } else {
+            if (frames[person_of(slot)].weight > 0.0) {
+                sum.x = score_cell(slot, cell, key, vec2<f32>(at) + 0.5);
+            } else {
+                ratios[slot * cells + cell] = vec2<f32>(0.0, 1.0);
+            }
+            sum.y = evidence[person_of(slot) * cells + cell].y;
+            atomicAdd(&covered, 1u);
+        }
+    }
+    sums[local] = sum;
+    for (var half = CELLS / 2u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (local < half) {
+            sums[local] += sums[local + half];
+        }
+    }
+    if (local == 0u) {
+        energies[slot * energy_count() + group.x] = sums[0];
+        atomicAdd(&counters[slot * COUNTERS + COVERED], atomicLoad(&covered));
+    }
+    // Every by_gate was added before the first of the barriers above.
+    for (var i = local; i < MAX_JOINTS * COMPONENTS; i += CELLS) {
+        let sum = atomicLoad(&by_gate[i]);
+        if (sum != 0) {
+            let joint = i / COMPONENTS;
+            let to = sums_of(slot) + ACCUMULATORS * settings.vertices + joint * MAX_COMPONENTS + i % COMPONENTS;
+            let old = atomicAdd(&accumulators[to], sum);
+            let now = old + sum;
+            if (((old ^ now) & (sum ^ now)) < 0) {
+                count_overflow(slot);
+            }
+        }
+    }
+}

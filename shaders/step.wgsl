@@ -1,0 +1,464 @@
+// uses: layout, rotation, adjoint
+//
+// Step: judges the evaluation, sums the system up, solves it and moves the trial pose.
+//
+// In:  energies, counters, partials, prior_system, gates; the slot's state
+// Out: the slot's state: best pose, next trial pose, what is wanted next
+// Twin: src/fit/gauss_newton.rs, src/fit/adam.rs, src/fit/mod.rs (legs)
+//
+// A slot is a small state machine: every evaluation ends here, and here it is decided what the next
+// one is. Early stop and rejected steps need no other commands than the recorded ones.
+
+@group(0) @binding(1) var<storage, read> frames: array<Frame>;
+@group(0) @binding(12) var<storage, read_write> states: array<State>;
+@group(0) @binding(21) var<storage, read> counters: array<u32>;
+@group(0) @binding(22) var<storage, read> energies: array<vec2<f32>>;
+
+// At least one thread for every row of the system, the right-hand side included.
+const THREADS: u32 = 96u;
+
+// Where the last step and the moments lie in a slot of `system`.
+const VELOCITY: u32 = TRIANGLE + MAX_PARAMS;
+const FIRST: u32 = TRIANGLE + 2u * MAX_PARAMS;
+const SECOND: u32 = TRIANGLE + 3u * MAX_PARAMS;
+
+const FACTOR: u32 = (MAX_PARAMS + 1u) * (MAX_PARAMS + 2u) / 2u;
+
+// Verdicts.
+const STOP: u32 = 0u;     // nothing more to compute now
+const TAKE: u32 = 1u;     // the evaluation gives the next system
+const KEEP: u32 = 2u;     // rejected: the last system with more damping
+
+var<workgroup> scratch: array<f32, FACTOR>;
+var<workgroup> inverse: array<f32, MAX_PARAMS>;
+var<workgroup> x: array<f32, MAX_PARAMS>;
+var<workgroup> want: u32;
+var<workgroup> verdict: u32;
+var<workgroup> solved: u32;
+
+fn sum_energies(slot: u32, thread: u32) -> Terms {
+    let tiles = settings.tiles * settings.tiles;
+    let first = slot * energy_count();
+    var sum = vec2<f32>(0.0);
+    for (var i = thread; i < 2u * tiles; i += THREADS) {
+        sum += energies[first + i];
+    }
+    scratch[2u * thread] = sum.x;
+    scratch[2u * thread + 1u] = sum.y;
+    for (var half = 64u; half > 0u; half /= 2u) {
+        workgroupBarrier();
+        if (thread < half && thread + half < THREADS) {
+            scratch[2u * thread] += scratch[2u * (thread + half)];
+            scratch[2u * thread + 1u] += scratch[2u * (thread + half) + 1u];
+        }
+    }
+    workgroupBarrier();
+    let person = person_of(slot);
+    let rest = first + 2u * tiles;
+    var terms: Terms;
+    terms.likelihood = -frames[person].weight * scratch[0];
+    terms.mask = -frames[person].mask_weight * scratch[1];
+    terms.keypoints = energies[rest].x;
+    terms.depth = energies[rest].y;
+    terms.prior = energies[rest + 1u].x;
+    terms.limits = energies[rest + 1u].y;
+    terms.betas = energies[rest + 2u].x;
+    terms.total = terms.likelihood + terms.mask + terms.keypoints + terms.depth + terms.prior
+        + terms.limits + terms.betas;
+    return terms;
+}
+
+// A scale that brings the largest sum to 2^24, leaving six bits for the next evaluation to grow.
+fn rescaled(scale: f32, largest: u32) -> f32 {
+    if (largest == 0u) {
+        return scale;
+    }
+    let shift = 24 - i32(firstLeadingBit(largest));
+    return clamp(ldexp(scale, clamp(shift, -30, 30)), 1e-12, 1e24);
+}
+
+fn update_scales(slot: u32, overflow: bool) {
+    if (overflow) {
+        states[slot].gradient_scale *= 1.0 / 256.0;
+        states[slot].curvature_scale *= 1.0 / 256.0;
+        states[slot].gate_scale *= 1.0 / 256.0;
+        return;
+    }
+    if (states[slot].want < GRADIENT) {
+        return;
+    }
+    let at = slot * COUNTERS;
+    states[slot].gradient_scale = rescaled(states[slot].gradient_scale, counters[at + LARGEST_GRADIENT]);
+    states[slot].curvature_scale = rescaled(states[slot].curvature_scale, counters[at + LARGEST_CURVATURE]);
+    let first = slot * (ACCUMULATORS * settings.vertices + MAX_JOINTS * MAX_COMPONENTS)
+        + ACCUMULATORS * settings.vertices;
+    var largest = 0;
+    for (var i = 0u; i < MAX_JOINTS * MAX_COMPONENTS; i++) {
+        largest = max(largest, abs(accumulators[first + i]));
+    }
+    states[slot].gate_scale = rescaled(states[slot].gate_scale, u32(largest));
+}
+
+fn pose_is_finite(slot: u32) -> bool {
+    var fine = true;
+    for (var j = 0u; j < settings.joints; j++) {
+        let q = states[slot].trial.rotations[j];
+        fine = fine && is_finite(q.x) && is_finite(q.y) && is_finite(q.z) && is_finite(q.w);
+    }
+    let t = states[slot].trial.translation;
+    return fine && is_finite(t.x) && is_finite(t.y) && is_finite(t.z);
+}
+
+// Goes on with the next leg that has steps, or ends.
+fn next_leg(slot: u32) {
+    states[slot].trial = states[slot].best;
+    states[slot].evaluation = 0u;
+    states[slot].fresh = 1u;
+    var leg = states[slot].leg + 1u;
+    while (leg < 2u && states[slot].legs[min(leg, 1u)].steps == 0u) {
+        leg++;
+    }
+    states[slot].leg = min(leg, 1u);
+    if (leg >= 2u) {
+        states[slot].finishing = 1u;
+        states[slot].want = select(ENERGY, IDLE, states[slot].trying != 0u);
+    }
+}
+
+// Counts a step that gained `gain`; whether the leg goes on.
+fn spend(slot: u32, gain: f32) -> bool {
+    let little = gain < settings.tolerance * max(abs(states[slot].after.total), 1e-6);
+    states[slot].idle = select(0u, states[slot].idle + 1u, little);
+    let over = states[slot].evaluation > states[slot].legs[states[slot].leg].steps;
+    let stuck = settings.tolerance > 0.0 && states[slot].idle >= PATIENCE;
+    return !(over || stuck || states[slot].damping > MAX_DAMPING);
+}
+
+fn start_leg(slot: u32, terms: Terms) {
+    states[slot].fresh = 0u;
+    if (states[slot].started == 0u) {
+        states[slot].started = 1u;
+        states[slot].before = terms;
+        states[slot].after = terms;
+    }
+    states[slot].current = states[slot].trial;
+    states[slot].damping = settings.damping;
+    states[slot].idle = 0u;
+    states[slot].accepted = 0u;
+    states[slot].power1 = 1.0;
+    states[slot].power2 = 1.0;
+    states[slot].recent = vec4<f32>(terms.total);
+    for (var i = 0u; i < 3u * MAX_PARAMS; i++) {
+        system[slot * SYSTEM + VELOCITY + i] = 0.0;
+    }
+}
+
+fn judge_gauss_newton(slot: u32, terms: Terms) -> u32 {
+    states[slot].evaluation += 1u;
+    if (states[slot].fresh != 0u) {
+        start_leg(slot, terms);
+        states[slot].after = terms;
+        return TAKE;
+    }
+    states[slot].steps += 1u;
+    let recent = states[slot].recent;
+    let worst = max(recent.x, max(recent.y, recent.z));
+    var gain = 0.0;
+    var verdict = KEEP;
+    if (is_finite(terms.total) && terms.total < worst && pose_is_finite(slot)) {
+        gain = states[slot].after.total - terms.total;
+        if (gain > 0.0) {
+            states[slot].best = states[slot].trial;
+            states[slot].after = terms;
+        }
+        states[slot].current = states[slot].trial;
+        states[slot].damping = max(states[slot].damping * settings.lower, MIN_DAMPING);
+        states[slot].recent[states[slot].accepted % ENERGY_MEMORY] = terms.total;
+        states[slot].accepted += 1u;
+        verdict = TAKE;
+    } else {
+        for (var i = 0u; i < MAX_PARAMS; i++) {
+            system[slot * SYSTEM + VELOCITY + i] = 0.0;
+        }
+        states[slot].damping *= settings.raise;
+        states[slot].rejected += 1u;
+    }
+    if (!spend(slot, gain)) {
+        next_leg(slot);
+        return STOP;
+    }
+    return verdict;
+}
+
+fn judge_adam(slot: u32, terms: Terms) -> u32 {
+    states[slot].evaluation += 1u;
+    if (states[slot].fresh != 0u) {
+        start_leg(slot, terms);
+    }
+    if (terms.total < states[slot].after.total) {
+        states[slot].best = states[slot].trial;
+        states[slot].after = terms;
+    }
+    if (states[slot].evaluation > states[slot].legs[states[slot].leg].steps) {
+        next_leg(slot);
+        return STOP;
+    }
+    states[slot].steps += 1u;
+    states[slot].power1 *= settings.beta1;
+    states[slot].power2 *= settings.beta2;
+    return TAKE;
+}
+
+// For one thread: what the evaluation means.
+fn judge(slot: u32, terms: Terms) -> u32 {
+    let at = slot * COUNTERS;
+    states[slot].near = unordered(counters[at + NEAR_DEPTH]);
+    states[slot].far = unordered(counters[at + FAR_DEPTH]);
+    states[slot].near_skipped = counters[at + NEAR_SKIPPED];
+    states[slot].covered = counters[at + COVERED];
+    let overflow = counters[at + OVERFLOWS];
+    states[slot].overflows += overflow;
+    if (overflow > 0u) {
+        // The sums are wrong: the same pose again, at the price of a step.
+        states[slot].evaluation += 1u;
+        states[slot].steps += 1u;
+        if (states[slot].evaluation > states[slot].legs[states[slot].leg].steps) {
+            if (states[slot].started == 0u) {
+                states[slot].started = 1u;
+                states[slot].before = terms;
+                states[slot].after = terms;
+            }
+            next_leg(slot);
+        }
+        return STOP;
+    }
+    if (states[slot].finishing != 0u) {
+        if (states[slot].started == 0u) {
+            states[slot].started = 1u;
+            states[slot].before = terms;
+        }
+        states[slot].after = terms;
+        states[slot].want = IDLE;
+        return STOP;
+    }
+    if (settings.solver == ADAM) {
+        return judge_adam(slot, terms);
+    }
+    return judge_gauss_newton(slot, terms);
+}
+
+// Cholesky factor of H + lambda D + epsilon, packed in `scratch` with -g as a last row, which becomes
+// L^-1 (-g). D is the diagonal of H, with the largest of each joint's three entries for all three.
+fn factor(slot: u32, thread: u32) {
+    let n = settings.params;
+    let base = slot * SYSTEM;
+    for (var i = thread; i < packed(n, 0u); i += THREADS) {
+        scratch[i] = system[base + i];
+    }
+    for (var i = thread; i < n; i += THREADS) {
+        scratch[packed(n, i)] = -system[base + TRIANGLE + i];
+        inverse[i] = system[base + packed(i, i)];
+    }
+    if (thread == 0u) {
+        solved = 1u;
+    }
+    workgroupBarrier();
+    var trace = 0.0;
+    for (var i = 0u; i < n; i++) {
+        trace += inverse[i];
+    }
+    if (thread < n) {
+        var scale = inverse[thread];
+        if (thread < 3u * settings.joints + 3u) {
+            let first = thread - thread % 3u;
+            scale = max(inverse[first], max(inverse[first + 1u], inverse[first + 2u]));
+        }
+        scratch[packed(thread, thread)] += states[slot].damping * scale + 1e-6 * trace / f32(n) + 1e-9;
+    }
+    workgroupBarrier();
+    for (var k = 0u; k < n; k++) {
+        // Every thread computes the pivot itself, so that a column needs one barrier.
+        let row_k = packed(k, 0u);
+        let row_i = packed(thread, 0u);
+        if (thread >= k && thread <= n) {
+            var pivot = scratch[row_k + k];
+            var sum = scratch[row_i + k];
+            for (var j = 0u; j < k; j++) {
+                let l = scratch[row_k + j];
+                pivot -= l * l;
+                sum -= l * scratch[row_i + j];
+            }
+            let inv = 1.0 / sqrt(pivot);
+            if (thread == k) {
+                if (!(pivot > 0.0) || !is_finite(inv)) {
+                    solved = 0u;
+                }
+                inverse[k] = inv;
+            } else {
+                scratch[row_i + k] = sum * inv;
+            }
+        }
+        workgroupBarrier();
+    }
+}
+
+// Back substitution: x = L^-T y.
+fn substitute(thread: u32) {
+    let n = settings.params;
+    if (thread < n) {
+        x[thread] = scratch[packed(n, thread)];
+    }
+    workgroupBarrier();
+    for (var back = 0u; back < n; back++) {
+        let k = n - 1u - back;
+        let xk = x[k] * inverse[k];
+        if (thread < k) {
+            x[thread] -= scratch[packed(k, thread)] * xk;
+        }
+        workgroupBarrier();
+    }
+    if (thread < n) {
+        x[thread] *= inverse[thread];
+        if (!is_finite(x[thread])) {
+            solved = 0u;
+        }
+    }
+    workgroupBarrier();
+}
+
+// Carries a part of the last step on, and shortens the whole.
+fn limit_step(slot: u32, thread: u32) {
+    let n = settings.params;
+    let velocity = slot * SYSTEM + VELOCITY;
+    if (thread < n) {
+        x[thread] += settings.momentum * system[velocity + thread];
+    }
+    workgroupBarrier();
+    var scale = 1.0;
+    for (var j = 0u; j <= settings.joints; j++) {
+        let v = vec3<f32>(x[3u * j], x[3u * j + 1u], x[3u * j + 2u]);
+        let most = select(MAX_TURN, MAX_SHIFT, j == settings.joints);
+        scale = min(scale, most / max(length(v), 1e-12));
+    }
+    workgroupBarrier();
+    if (thread < n) {
+        x[thread] *= scale;
+        system[velocity + thread] = x[thread];
+    }
+    workgroupBarrier();
+}
+
+fn adam(slot: u32, thread: u32) {
+    if (thread < settings.params) {
+        let base = slot * SYSTEM;
+        let g = system[base + TRIANGLE + thread];
+        let m = system[base + FIRST + thread];
+        let v = system[base + SECOND + thread];
+        let first = m + (1.0 - settings.beta1) * (g - m);
+        let second = v + (1.0 - settings.beta2) * (g * g - v);
+        system[base + FIRST + thread] = first;
+        system[base + SECOND + thread] = second;
+        let m_hat = first / (1.0 - states[slot].power1);
+        let v_hat = second / (1.0 - states[slot].power2);
+        x[thread] = select(0.0, -settings.lr * m_hat / (sqrt(v_hat) + 1e-8), is_active(slot, thread));
+    }
+    workgroupBarrier();
+}
+
+// Moves along the tangent: R <- R exp(x).
+fn retract(slot: u32, thread: u32) {
+    let accepted = settings.solver == GAUSS_NEWTON;
+    if (thread < settings.joints) {
+        let start = select(states[slot].trial.rotations[thread], states[slot].current.rotations[thread], accepted);
+        let turn = vec3<f32>(x[3u * thread], x[3u * thread + 1u], x[3u * thread + 2u]);
+        let q = product(start, quaternion_of(turn));
+        states[slot].trial.rotations[thread] = q / length(q);
+    }
+    let translation = 3u * settings.joints;
+    if (thread == settings.joints) {
+        let start = select(states[slot].trial.translation, states[slot].current.translation, accepted);
+        let shift = vec4<f32>(x[translation], x[translation + 1u], x[translation + 2u], 0.0);
+        states[slot].trial.translation = start + shift;
+    }
+    if (thread > settings.joints && thread <= settings.joints + MAX_BETAS) {
+        let b = thread - settings.joints - 1u;
+        let start = select(states[slot].trial.betas[b / 4u][b % 4u], states[slot].current.betas[b / 4u][b % 4u], accepted);
+        states[slot].trial.betas[b / 4u][b % 4u] = start + x[translation + 3u + b];
+    }
+}
+
+@compute @workgroup_size(96)
+fn step(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let slot = slot_of(group.y);
+    if (thread == 0u) {
+        want = states[slot].want;
+    }
+    if (workgroupUniformLoad(&want) == IDLE) {
+        return;
+    }
+    let terms = sum_energies(slot, thread);
+    workgroupBarrier();
+    if (thread < settings.joints) {
+        let g = limb_gradient(slot, thread);
+        scratch[3u * thread] = g.x;
+        scratch[3u * thread + 1u] = g.y;
+        scratch[3u * thread + 2u] = g.z;
+    }
+    workgroupBarrier();
+    if (thread == 0u) {
+        let overflow = counters[slot * COUNTERS + OVERFLOWS] > 0u;
+        update_scales(slot, overflow);
+        verdict = judge(slot, terms);
+    }
+    storageBarrier();
+    let decided = workgroupUniformLoad(&verdict);
+    if (decided == STOP) {
+        return;
+    }
+    if (decided == TAKE) {
+        let first = select(0u, BONE_HESSIAN, settings.solver == ADAM);
+        for (var o = first + thread; o < BONE_SUMS; o += THREADS) {
+            carry(slot, o);
+        }
+        storageBarrier();
+        workgroupBarrier();
+        finish_gradient(slot, thread);
+        if (settings.solver == GAUSS_NEWTON) {
+            finish_system(slot, thread);
+        }
+        storageBarrier();
+        workgroupBarrier();
+    }
+    if (settings.solver == ADAM) {
+        adam(slot, thread);
+        retract(slot, thread);
+        return;
+    }
+    loop {
+        factor(slot, thread);
+        substitute(thread);
+        if (workgroupUniformLoad(&solved) != 0u) {
+            break;
+        }
+        // More damping, at the price of a step.
+        if (thread == 0u) {
+            states[slot].steps += 1u;
+            states[slot].evaluation += 1u;
+            states[slot].unsolved += 1u;
+            states[slot].damping *= settings.raise;
+            verdict = select(STOP, KEEP, spend(slot, 0.0));
+            if (verdict == STOP) {
+                next_leg(slot);
+            }
+        }
+        storageBarrier();
+        if (workgroupUniformLoad(&verdict) == STOP) {
+            return;
+        }
+    }
+    limit_step(slot, thread);
+    retract(slot, thread);
+}
