@@ -26,9 +26,9 @@ const STAGES: [&str; 9] = [
     "skin",
     "raster",
     "score",
-    "crossings",
     "silhouette",
     "normal",
+    "adjoint",
     "step",
     "select",
 ];

@@ -1,16 +1,11 @@
-// uses: layout, rotation, project, points, edges, keypoints, priors
-//
 // Crossings: the first half of the silhouette stage, which finds where outlines pass between
-// neighbouring cell centres. The last two workgroups score keypoints and priors meanwhile: they
-// need nothing that this dispatch or the one before it writes.
+// neighbouring cell centres. It runs beside `score` in one dispatch: neither needs the other.
 //
 // In:  points, keys, front
 // Out: crossings, the key of the outermost outline between two centres, 0 where there is none
 // Twin: src/cpu/silhouette.rs (find)
 
 @group(0) @binding(17) var<storage, read_write> crossings: array<atomic<u32>>;
-@group(0) @binding(21) var<storage, read> counters: array<u32>;
-@group(0) @binding(22) var<storage, read_write> energies: array<vec2<f32>>;
 
 // Records where the edge passes between cell centres along `axis`.
 fn cross_lines(slot: u32, edge: u32, side: Side, axis: u32, near: f32, far: f32) {
@@ -48,34 +43,15 @@ fn cross_lines(slot: u32, edge: u32, side: Side, axis: u32, near: f32, far: f32)
     }
 }
 
-@compute @workgroup_size(64)
-fn cross_outlines(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let slot = slot_of(group.y);
-    if (states[slot].want == IDLE) {
-        return;
-    }
-    if (group.x == groups.x - 1u) {
-        score_priors(slot, local);
-        return;
-    }
-    if (group.x == groups.x - 2u) {
-        score_keypoints(slot, local);
-        return;
-    }
-    let edge = group.x * 64u + local;
+fn cross_outlines(slot: u32, edge: u32) {
     if (edge >= settings.edges || settings.silhouette == 0u) {
         return;
     }
     let side = side_of(slot, edge);
-    if (!side.outline) {
-        return;
-    }
-    let near = unordered(counters[slot * COUNTERS + NEAR_DEPTH]);
-    let far = unordered(counters[slot * COUNTERS + FAR_DEPTH]);
+    for (var outline = 0u; outline < u32(side.outline); outline++) {
+    let near = unordered(atomicLoad(&counters[slot * COUNTERS + NEAR_DEPTH]));
+    let far = unordered(atomicLoad(&counters[slot * COUNTERS + FAR_DEPTH]));
     cross_lines(slot, edge, side, 0u, near, far);
     cross_lines(slot, edge, side, 1u, near, far);
+    }
 }

@@ -8,10 +8,6 @@
 // Largest single number: a quarter of the range.
 const LARGEST: f32 = 536870912.0;
 
-fn sums_of(slot: u32) -> u32 {
-    return slot * (ACCUMULATORS * settings.vertices + MAX_JOINTS * MAX_COMPONENTS);
-}
-
 fn count_overflow(slot: u32) {
     atomicAdd(&counters[slot * COUNTERS + OVERFLOWS], 1u);
 }

@@ -10,7 +10,29 @@
 var<workgroup> offsets: array<vec3<f32>, MAX_KEYPOINTS>;
 var<workgroup> keypoint_energy: array<vec2<f32>, MAX_KEYPOINTS>;
 
-// For the first 64 threads of a workgroup.
+// A point in the camera frame under the joints of this workgroup, metres. Keypoints have no pose blend
+// shapes.
+fn posed(slot: u32, i: u32) -> vec3<f32> {
+    let at = SHAPE_ROWS * i;
+    var x: vec3<f32>;
+    for (var a = 0u; a < 3u; a++) {
+        x[a] = dot(shapes[at + 3u * a], states[slot].trial[BETAS + 0])
+            + dot(shapes[at + 3u * a + 1u], states[slot].trial[BETAS + 1])
+            + dot(shapes[at + 3u * a + 2u], states[slot].trial[BETAS + 2]);
+    }
+    let w = weights[i];
+    let carriers = topology[settings.at_skin + i];
+    var p = vec3<f32>(0.0);
+    for (var k = 0u; k < 4u; k++) {
+        if (w[k] > 0.0) {
+            let j = (carriers >> (8u * k)) & 255u;
+            p += w[k] * (globals[j] * (x - rests[j]) + positions[j]);
+        }
+    }
+    return p;
+}
+
+// For a workgroup of at least MAX_KEYPOINTS threads that holds the posed joints.
 fn score_keypoints(slot: u32, i: u32) {
     let count = settings.keypoints;
     let person = person_of(slot);
@@ -23,7 +45,7 @@ fn score_keypoints(slot: u32, i: u32) {
     var row1 = vec3<f32>(0.0);
     if (i < count) {
         let to = targets[person * MAX_KEYPOINTS + i];
-        x = skinned(slot, settings.vertices + i);
+        x = posed(slot, settings.vertices + i);
         let p = homogeneous(person, x);
         if (to.confidence > 0.0 && p.z > 0.0) {
             let q = p.xy / p.z;
@@ -39,8 +61,8 @@ fn score_keypoints(slot: u32, i: u32) {
         }
         var pull = vec3<f32>(0.0);
         if (settings.w_depth > 0.0 && to.offset_confidence > 0.0) {
-            let middle = 0.5 * (skinned(slot, settings.vertices + settings.root_a)
-                + skinned(slot, settings.vertices + settings.root_b));
+            let middle = 0.5 * (posed(slot, settings.vertices + settings.root_a)
+                + posed(slot, settings.vertices + settings.root_b));
             let s2 = settings.depth_sigma * settings.depth_sigma;
             let w = settings.w_depth * to.offset_confidence;
             let r = (x - middle - to.offset.xyz) * settings.axes.xyz;

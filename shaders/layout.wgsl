@@ -27,19 +27,30 @@ const SHAPE_ROWS: u32 = 9u;
 // Fixed-point numbers of a vertex in `accumulators`: gradient (u, v, ln z), curvature (uu, uv, vv).
 const ACCUMULATORS: u32 = 6u;
 
+// Sums of every gate in `accumulators`, behind the vertices: neighbouring cells add to different ones, or
+// all would wait for the same few addresses.
+const REPLICAS: u32 = 16u;
+const GATE_SUMS: u32 = REPLICAS * MAX_JOINTS * MAX_COMPONENTS;
+
 // Numbers of a keypoint in `landmarks`: gradient (x, y, z), curvature (xx, xy, xz, yy, yz, zz).
 const LANDMARK: u32 = 9u;
 
-// Columns of a point's Jacobian: turn, shift, betas.
-const COLUMNS: u32 = 16u;
-// Sums of a bone: the upper triangle of J^T W J by rows, then J^T g.
-const BONE_HESSIAN: u32 = 136u;
-const BONE_SUMS: u32 = 152u;
+// Sums of a bone: J^T W J of turns with turns (3 x 3), turns with shifts, shifts with shifts, turns with
+// betas, shifts with betas, by columns; then moment and force.
+const MIXED: u32 = 9u;
+const SHIFT: u32 = 18u;
+const TURN_BETAS: u32 = 27u;
+const SHIFT_BETAS: u32 = 57u;
+const MOMENT: u32 = 87u;
+const FORCE: u32 = 90u;
+const BONE_SUMS: u32 = 93u;
 
-// Pairs of point and bone that one workgroup gathers.
-const CHUNK: u32 = 32u;
-// u32s of a chunk in `topology`: bone, first entry, entries.
-const CHUNK_WORDS: u32 = 3u;
+// Threads of a workgroup that gathers, and points that one such workgroup gathers for the betas.
+const GATHER: u32 = 32u;
+const BETA_RUN: u32 = 128u;
+// Sums over all points: the lower triangle of dx/dbetas^T W dx/dbetas, then dx/dbetas^T g.
+const BETA_HESSIAN: u32 = MAX_BETAS * (MAX_BETAS + 1u) / 2u;
+const BETA_SUMS: u32 = BETA_HESSIAN + MAX_BETAS;
 
 // Entries of `counters` per slot.
 const NEAR_DEPTH: u32 = 0u;
@@ -48,14 +59,19 @@ const NEAR_SKIPPED: u32 = 2u;
 const OVERFLOWS: u32 = 3u;
 const LARGEST_GRADIENT: u32 = 4u;
 const LARGEST_CURVATURE: u32 = 5u;
-const COVERED: u32 = 6u;
-const OUTLINE_SAMPLES: u32 = 7u;
+const LARGEST_GATE: u32 = 6u;
 const COUNTERS: u32 = 8u;
 
-// Numbers of a slot in `system`: the accepted pose's packed lower triangle, then its gradient, the last
-// step, and Adam's two moments.
+// Numbers of a slot in `system`: the accepted pose's packed lower triangle and gradient, the last step,
+// Adam's two moments.
 const TRIANGLE: u32 = MAX_PARAMS * (MAX_PARAMS + 1u) / 2u;
-const SYSTEM: u32 = TRIANGLE + 4u * MAX_PARAMS;
+const VELOCITY: u32 = TRIANGLE + MAX_PARAMS;
+const FIRST: u32 = TRIANGLE + 2u * MAX_PARAMS;
+const SECOND: u32 = TRIANGLE + 3u * MAX_PARAMS;
+// Then the trial pose's triangle and gradient.
+const TRIAL: u32 = TRIANGLE + 4u * MAX_PARAMS;
+const TRIAL_GRADIENT: u32 = TRIAL + TRIANGLE;
+const SYSTEM: u32 = TRIAL_GRADIENT + MAX_PARAMS;
 
 // Numbers of a slot in `prior_system`: gradient and packed lower triangle of the rotations.
 const ROTATIONS: u32 = 3u * MAX_JOINTS;
@@ -70,9 +86,8 @@ struct Settings {
     grid: u32,
     tiles: u32,          // along one side
     channels: u32,       // in vec4s
-    chunks: u32,
+    beta_runs: u32,
     levels: u32,         // depth of the kinematic tree
-    pairs: u32,          // joint and ancestor, itself included
     limits: u32,
     persons: u32,        // in this frame
     params: u32,
@@ -86,10 +101,10 @@ struct Settings {
     at_edges: u32,
     at_skin: u32,
     at_vertex_limb: u32,
-    at_joints: u32,      // parent, level, limb from, limb to, first chunk, end of chunks
-    at_pairs: u32,
-    at_chunks: u32,
-    at_entries: u32,
+    at_joints: u32,      // parent, level, limb from, limb to, first entry, end of entries
+    at_above: u32,       // joint by joint: 1 where the second is above the first, or the same
+    at_entries: u32,     // of the bones: point, weight
+    score_groups: u32,   // workgroups of `score` before those of the edges
     at_limits: u32,      // offset in `prior`: axis, min, max, joint
     at_gram: u32,        // offset in `mixture`
     root_a: u32,
@@ -114,6 +129,7 @@ struct Settings {
     tolerance: f32,
     dims: f32,           // channels without padding
     pad0: f32,
+    pad1: f32,
     axes: vec4<f32>,     // of keypoint offsets
 }
 
@@ -138,11 +154,10 @@ struct Target {
     offset: vec4<f32>,   // metres, camera frame
 }
 
-struct Pose {
-    rotations: array<vec4<f32>, MAX_JOINTS>, // quaternions x, y, z, w
-    translation: vec4<f32>,
-    betas: array<vec4<f32>, 3>,              // lane 11 is 1
-}
+// Rows of a pose: quaternions x, y, z, w of the joints, the translation, the betas (lane 11 is 1).
+const TRANSLATION: u32 = MAX_JOINTS;
+const BETAS: u32 = MAX_JOINTS + 1u;
+const POSE_ROWS: u32 = MAX_JOINTS + 4u;
 
 struct Terms {
     likelihood: f32,
@@ -162,9 +177,9 @@ struct Leg {
 }
 
 struct State {
-    trial: Pose,         // the pose that is evaluated
-    current: Pose,       // the last accepted one
-    best: Pose,
+    trial: array<vec4<f32>, POSE_ROWS>,   // the pose that is evaluated
+    current: array<vec4<f32>, POSE_ROWS>, // the last accepted one
+    best: array<vec4<f32>, POSE_ROWS>,
     before: Terms,
     after: Terms,        // at the best pose
     legs: array<Leg, 2>,
@@ -179,7 +194,7 @@ struct State {
     accepted: u32,
     overflows: u32,
     near_skipped: u32,
-    covered: u32,
+    pad1: u32,
     damping: f32,
     gradient_scale: f32,
     curvature_scale: f32,
@@ -201,7 +216,7 @@ struct Joint {
     position: vec4<f32>,
     rest: vec4<f32>,
     moved: array<vec4<f32>, MAX_BETAS>,    // dt/dbeta
-    offset: array<vec4<f32>, MAX_BETAS>,   // dt/dbeta - G dJ/dbeta
+    offset: array<vec4<f32>, 9>,           // dt/dbeta - G dJ/dbeta: x, y, z over the betas
 }
 
 struct Gate {
@@ -243,8 +258,16 @@ fn unordered(key: u32) -> f32 {
     return bitcast<f32>(select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u));
 }
 
-// Entries of a slot in `energies`: score by tile, silhouette by tile, keypoints and depth, prior and
-// limits, betas.
+// Entries of a slot in `energies`: ratios and mask by tile, keypoints and depth, prior and limits, betas.
 fn energy_count() -> u32 {
-    return 2u * settings.tiles * settings.tiles + 3u;
+    return settings.tiles * settings.tiles + 3u;
+}
+
+// Where the fixed-point sums of a slot begin.
+fn sums_of(slot: u32) -> u32 {
+    return slot * (ACCUMULATORS * settings.vertices + GATE_SUMS);
+}
+
+fn gate_sums_of(slot: u32) -> u32 {
+    return sums_of(slot) + ACCUMULATORS * settings.vertices;
 }

@@ -10,9 +10,9 @@
 
 // Row `at` of a shape under the betas of the trial pose.
 fn shaped(slot: u32, at: u32) -> f32 {
-    return dot(shapes[at], states[slot].trial.betas[0])
-        + dot(shapes[at + 1u], states[slot].trial.betas[1])
-        + dot(shapes[at + 2u], states[slot].trial.betas[2]);
+    return dot(shapes[at], states[slot].trial[BETAS + 0])
+        + dot(shapes[at + 1u], states[slot].trial[BETAS + 1])
+        + dot(shapes[at + 2u], states[slot].trial[BETAS + 2]);
 }
 
 // A point of the body frame: shape and pose blend shapes applied.
@@ -50,6 +50,34 @@ fn carried(slot: u32, joint: u32, x: vec3<f32>) -> vec3<f32> {
     return global_of(slot, joint) * (x - joints[at].rest.xyz) + joints[at].position.xyz;
 }
 
+// A point under the blend of its joints.
+struct Blended {
+    rest: vec3<f32>,               // body frame
+    x: vec3<f32>,                  // camera frame, metres
+    global: mat3x3<f32>,
+    offset: array<vec4<f32>, 9>,   // what the betas do through the joints: x, y, z over the betas
+}
+
+fn blended(slot: u32, i: u32) -> Blended {
+    var out: Blended;
+    out.rest = rest_point(slot, i);
+    let w = weights[i];
+    let packed_carriers = topology[settings.at_skin + i];
+    for (var k = 0u; k < 4u; k++) {
+        if (w[k] > 0.0) {
+            let at = slot * MAX_JOINTS + ((packed_carriers >> (8u * k)) & 255u);
+            let global = mat3x3<f32>(joints[at].global[0].xyz, joints[at].global[1].xyz, joints[at].global[2].xyz);
+            let arm = joints[at].position.xyz - global * joints[at].rest.xyz;
+            out.x += w[k] * (global * out.rest + arm);
+            out.global += w[k] * global;
+            for (var q = 0u; q < 9u; q++) {
+                out.offset[q] += w[k] * joints[at].offset[q];
+            }
+        }
+    }
+    return out;
+}
+
 // A point in the camera frame, metres.
 fn skinned(slot: u32, i: u32) -> vec3<f32> {
     let x = rest_point(slot, i);
@@ -57,10 +85,7 @@ fn skinned(slot: u32, i: u32) -> vec3<f32> {
     var p = vec3<f32>(0.0);
     for (var k = 0u; k < 4u; k++) {
         if (w[k] > 0.0) {
-            let at = slot * MAX_JOINTS + carrier(i, k);
-            let global = global_of(slot, carrier(i, k));
-            let offset = joints[at].position.xyz - global * joints[at].rest.xyz;
-            p += w[k] * (global * x + offset);
+            p += w[k] * carried(slot, carrier(i, k), x);
         }
     }
     return p;

@@ -1,17 +1,20 @@
-// uses: layout, rotation
+// uses: layout, rotation, project, keypoints
 //
-// Pose: from rotations, betas and translation to posed joints, and the gates of their limbs.
+// Pose: from rotations, betas and translation to posed joints, the gates of their limbs, and what the
+// keypoints say.
 //
 // In:  trial pose of the slot, shapes of the joints
-// Out: joints, gates; resets the counters
-// Twin: src/cpu/pose.rs, src/texture/gate.rs
+// Out: joints, gates, landmarks, energies of the keypoints; resets the counters
+// Twin: src/cpu/pose.rs, src/texture/gate.rs, src/cpu/keypoints.rs
 
 @group(0) @binding(5) var<storage, read> shapes: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read> weights: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read> topology: array<u32>;
 @group(0) @binding(12) var<storage, read> states: array<State>;
 @group(0) @binding(13) var<storage, read_write> joints: array<Joint>;
 @group(0) @binding(20) var<storage, read_write> gates: array<Gate>;
 @group(0) @binding(21) var<storage, read_write> counters: array<u32>;
+@group(0) @binding(22) var<storage, read_write> energies: array<vec2<f32>>;
 
 var<workgroup> globals: array<mat3x3<f32>, MAX_JOINTS>;
 var<workgroup> positions: array<vec3<f32>, MAX_JOINTS>;
@@ -30,7 +33,7 @@ fn direction(joint: u32, b: u32) -> vec3<f32> {
 fn rest_of(slot: u32, joint: u32) -> vec3<f32> {
     var x = direction(joint, 11u);
     for (var b = 0u; b < MAX_BETAS; b++) {
-        x += direction(joint, b) * states[slot].trial.betas[b / 4u][b % 4u];
+        x += direction(joint, b) * states[slot].trial[BETAS + b / 4u][b % 4u];
     }
     return x;
 }
@@ -76,7 +79,38 @@ fn gate_at(c: f32) -> Gate {
     return gate;
 }
 
-@compute @workgroup_size(32)
+// Writes what later stages read of a posed joint.
+fn finish_joint(slot: u32, j: u32) {
+    let at = slot * MAX_JOINTS + j;
+    let global = globals[j];
+    for (var q = 0u; q < 3u; q++) {
+        var rows: mat3x4<f32>;
+        for (var lane = 0u; lane < 4u; lane++) {
+            let b = 4u * q + lane;
+            if (b < MAX_BETAS) {
+                let offset = joints[at].moved[b].xyz - global * direction(j, b);
+                rows[0][lane] = offset.x;
+                rows[1][lane] = offset.y;
+                rows[2][lane] = offset.z;
+            }
+        }
+        joints[at].offset[q] = rows[0];
+        joints[at].offset[3u + q] = rows[1];
+        joints[at].offset[6u + q] = rows[2];
+    }
+    for (var c = 0u; c < 3u; c++) {
+        joints[at].global[c] = vec4<f32>(global[c], 0.0);
+    }
+    joints[at].position = vec4<f32>(positions[j], 0.0);
+    joints[at].rest = vec4<f32>(rests[j], 0.0);
+    let start = topology[settings.at_joints + 6u * j + 2u];
+    let to = topology[settings.at_joints + 6u * j + 3u];
+    let arm = positions[to] - positions[start];
+    let length2 = dot(arm, arm);
+    gates[at] = gate_at(select(0.0, arm.z / sqrt(length2), length2 > 0.0));
+}
+
+@compute @workgroup_size(64)
 fn pose(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) j: u32,
@@ -94,7 +128,7 @@ fn pose(
     var parent = 0u;
     var level = 0xffffffffu;
     if (is_joint) {
-        local = matrix_of(states[slot].trial.rotations[j]);
+        local = matrix_of(states[slot].trial[j]);
         parent = topology[settings.at_joints + 6u * j];
         level = topology[settings.at_joints + 6u * j + 1u];
         rests[j] = rest_of(slot, j);
@@ -109,7 +143,7 @@ fn pose(
         if (level == l) {
             if (l == 0u) {
                 globals[j] = local;
-                positions[j] = rests[j] + states[slot].trial.translation.xyz;
+                positions[j] = rests[j] + states[slot].trial[TRANSLATION].xyz;
                 for (var b = 0u; b < MAX_BETAS; b++) {
                     joints[at].moved[b] = vec4<f32>(direction(j, b), 0.0);
                 }
@@ -126,21 +160,8 @@ fn pose(
         storageBarrier();
         workgroupBarrier();
     }
-    if (!is_joint) {
-        return;
+    if (is_joint) {
+        finish_joint(slot, j);
     }
-    let global = globals[j];
-    for (var b = 0u; b < MAX_BETAS; b++) {
-        joints[at].offset[b] = vec4<f32>(joints[at].moved[b].xyz - global * direction(j, b), 0.0);
-    }
-    for (var c = 0u; c < 3u; c++) {
-        joints[at].global[c] = vec4<f32>(global[c], 0.0);
-    }
-    joints[at].position = vec4<f32>(positions[j], 0.0);
-    joints[at].rest = vec4<f32>(rests[j], 0.0);
-    let start = topology[settings.at_joints + 6u * j + 2u];
-    let to = topology[settings.at_joints + 6u * j + 3u];
-    let arm = positions[to] - positions[start];
-    let length2 = dot(arm, arm);
-    gates[at] = gate_at(select(0.0, arm.z / sqrt(length2), length2 > 0.0));
+    score_keypoints(slot, j);
 }

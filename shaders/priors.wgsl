@@ -34,12 +34,10 @@ fn precision_block(i: u32, j: u32) -> mat3x3<f32> {
     return m;
 }
 
-// For 64 threads.
-fn score_priors(slot: u32, thread: u32) {
-    let n = 3u * (settings.joints - 1u);
-    let base = slot * PRIOR_SYSTEM;
+// In four phases with a barrier between them, for a workgroup of GATHER threads: rotation vectors first.
+fn priors_angles(slot: u32, thread: u32) {
     if (thread > 0u && thread < settings.joints) {
-        let q = states[slot].trial.rotations[thread];
+        let q = states[slot].trial[thread];
         let theta = rotation_vector(q);
         thetas[thread] = theta;
         jacobians[thread] = log_jacobian(q, theta);
@@ -48,15 +46,21 @@ fn score_priors(slot: u32, thread: u32) {
             off[i] = theta[a] - prior[i];
         }
     }
-    workgroupBarrier();
-    for (var i = thread; i < n; i += 64u) {
+}
+
+fn priors_pull(thread: u32) {
+    let n = 3u * (settings.joints - 1u);
+    for (var i = thread; i < n; i += GATHER) {
         var sum = 0.0;
         for (var j = 0u; j < n; j++) {
             sum += prior[n + i * n + j] * off[j];
         }
         pull[i] = sum;
     }
-    workgroupBarrier();
+}
+
+fn priors_gradient(slot: u32, thread: u32) {
+    let base = slot * PRIOR_SYSTEM;
     if (thread < settings.joints) {
         var g = vec3<f32>(0.0);
         var energy = 0.0;
@@ -78,8 +82,12 @@ fn score_priors(slot: u32, thread: u32) {
         prior_system[base + 3u * thread + 2u] = g.z;
         limit_energy[thread] = energy;
     }
-    workgroupBarrier();
-    if (thread == 0u) {
+}
+
+fn priors_system(slot: u32, thread: u32) {
+    let n = 3u * (settings.joints - 1u);
+    let base = slot * PRIOR_SYSTEM;
+    for (var first = 0u; first < u32(thread == 0u); first++) {
         var energy = vec2<f32>(0.0);
         for (var i = 0u; i < n; i++) {
             energy.x += 0.5 * settings.w_prior * off[i] * pull[i];
@@ -89,7 +97,7 @@ fn score_priors(slot: u32, thread: u32) {
         }
         var betas = 0.0;
         for (var b = 0u; b < MAX_BETAS; b++) {
-            let beta = states[slot].trial.betas[b / 4u][b % 4u];
+            let beta = states[slot].trial[BETAS + b / 4u][b % 4u];
             betas += 0.5 * settings.w_betas * beta * beta;
         }
         let at = (slot + 1u) * energy_count();
@@ -100,7 +108,7 @@ fn score_priors(slot: u32, thread: u32) {
         return;
     }
     let blocks = settings.joints * settings.joints;
-    for (var block = thread; block < blocks; block += 64u) {
+    for (var block = thread; block < blocks; block += GATHER) {
         let i = block / settings.joints;
         let j = block % settings.joints;
         if (j > i) {

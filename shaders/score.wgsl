@@ -1,25 +1,18 @@
-// uses: layout, likelihood, fixed
+// uses: layout, project, edges, likelihood, fixed, crossings
 //
 // Score: how well each covered cell's feature fits the mesh (slides, Eq. 2), and its gradient.
 //
 // In:  keys, points, features, evidence, means, mixture, gates
-// Out: ratios (ratio, posterior), energies of the tile; adds gradient and curvature at the points and
-//      the gradient on the gates to the accumulators
+// Out: ratios (ratio, posterior); adds gradient and curvature at the points and the gradient on the
+//      gates to the accumulators
 // Twin: src/cpu/score.rs
+//
+// The workgroups behind those of the tiles find crossings. Loops of one turn stand for branches: a
+// compiler that turns branches into masks, as those for CPUs do, still skips a loop that no thread enters.
 
-@group(0) @binding(1) var<storage, read> frames: array<Frame>;
 @group(0) @binding(7) var<storage, read> topology: array<u32>;
 @group(0) @binding(12) var<storage, read> states: array<State>;
-@group(0) @binding(14) var<storage, read> points: array<vec4<f32>>;
-@group(0) @binding(15) var<storage, read> keys: array<u32>;
 @group(0) @binding(18) var<storage, read_write> ratios: array<vec2<f32>>;
-@group(0) @binding(22) var<storage, read_write> energies: array<vec2<f32>>;
-
-const CELLS: u32 = TILE * TILE;
-
-var<workgroup> sums: array<vec2<f32>, CELLS>;
-var<workgroup> by_gate: array<atomic<i32>, MAX_JOINTS * COMPONENTS>;
-var<workgroup> covered: atomic<u32>;
 
 fn turned(v: vec2<f32>) -> vec2<f32> {
     return vec2<f32>(v.y, -v.x);
@@ -40,7 +33,7 @@ fn corner(slot: u32, vertex: u32, p: vec3<f32>, d: vec2<f32>, c: vec2<f32>, shar
     add(slot, at + 5u, share * h.z, curvature);
 }
 
-fn score_cell(slot: u32, cell: u32, key: u32, c: vec2<f32>) -> f32 {
+fn score_cell(slot: u32, cell: u32, key: u32, c: vec2<f32>) {
     let t = key & ((1u << ID_BITS) - 1u);
     let at = settings.at_faces + 3u * t;
     let face = vec3<u32>(topology[at], topology[at + 1u], topology[at + 2u]);
@@ -52,7 +45,7 @@ fn score_cell(slot: u32, cell: u32, key: u32, c: vec2<f32>) -> f32 {
     let s = likelihood_at(slot, t, face, seen.b, cell);
     ratios[slot * settings.grid * settings.grid + cell] = vec2<f32>(s.ratio, s.posterior);
     if (states[slot].want < GRADIENT) {
-        return s.ratio;
+        return;
     }
     let weight = frames[person_of(slot)].weight;
     let b = seen.b;
@@ -94,13 +87,13 @@ fn score_cell(slot: u32, cell: u32, key: u32, c: vec2<f32>) -> f32 {
     corner(slot, face.y, p1, turned(h.z * seen.u0 - h.x * seen.u2), c, b.y, curvature);
     corner(slot, face.z, p2, turned(h.x * seen.u1 - h.y * seen.u0), c, b.z, curvature);
     let scale = states[slot].gate_scale;
+    let to = gate_sums_of(slot) + cell % REPLICAS * (MAX_JOINTS * MAX_COMPONENTS);
     for (var k = 0u; k < COMPONENTS; k++) {
         let d = -weight * s.d_alpha[k];
-        atomicAdd(&by_gate[limb_of(face.x) * COMPONENTS + k], fixed(slot, b.x * d, scale));
-        atomicAdd(&by_gate[limb_of(face.y) * COMPONENTS + k], fixed(slot, b.y * d, scale));
-        atomicAdd(&by_gate[limb_of(face.z) * COMPONENTS + k], fixed(slot, b.z * d, scale));
+        add(slot, to + limb_of(face.x) * MAX_COMPONENTS + k, b.x * d, scale);
+        add(slot, to + limb_of(face.y) * MAX_COMPONENTS + k, b.y * d, scale);
+        add(slot, to + limb_of(face.z) * MAX_COMPONENTS + k, b.z * d, scale);
     }
-    return s.ratio;
 }
 
 @compute @workgroup_size(64)
@@ -112,54 +105,22 @@ fn score(
     if (states[slot].want == IDLE) {
         return;
     }
-    for (var i = local; i < MAX_JOINTS * COMPONENTS; i += CELLS) {
-        atomicStore(&by_gate[i], 0);
-    }
-    if (local == 0u) {
-        atomicStore(&covered, 0u);
-    }
-    workgroupBarrier();
     let cells = settings.grid * settings.grid;
     let tile = vec2<u32>(group.x % settings.tiles, group.x / settings.tiles);
     let at = tile * TILE + vec2<u32>(local % TILE, local / TILE);
-    var sum = vec2<f32>(0.0);
-    if (at.x < settings.grid && at.y < settings.grid) {
-        let cell = at.y * settings.grid + at.x;
+    let cell = at.y * settings.grid + at.x;
+    let here = group.x < settings.score_groups && at.x < settings.grid && at.y < settings.grid;
+    for (var inside = 0u; inside < u32(here); inside++) {
         let key = keys[slot * cells + cell];
-        if (key == EMPTY) {
-            ratios[slot * cells + cell] = vec2<f32>(0.0);
-        } else {
-            if (frames[person_of(slot)].weight > 0.0) {
-                sum.x = score_cell(slot, cell, key, vec2<f32>(at) + 0.5);
-            } else {
-                ratios[slot * cells + cell] = vec2<f32>(0.0, 1.0);
-            }
-            sum.y = evidence[person_of(slot) * cells + cell].y;
-            atomicAdd(&covered, 1u);
+        let scored = frames[person_of(slot)].weight > 0.0;
+        if (key == EMPTY || !scored) {
+            ratios[slot * cells + cell] = vec2<f32>(0.0, select(1.0, 0.0, key == EMPTY));
+        }
+        for (var covered = 0u; covered < u32(key != EMPTY && scored); covered++) {
+            score_cell(slot, cell, key, vec2<f32>(at) + 0.5);
         }
     }
-    sums[local] = sum;
-    for (var half = CELLS / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (local < half) {
-            sums[local] += sums[local + half];
-        }
-    }
-    if (local == 0u) {
-        energies[slot * energy_count() + group.x] = sums[0];
-        atomicAdd(&counters[slot * COUNTERS + COVERED], atomicLoad(&covered));
-    }
-    // Every by_gate was added before the first of the barriers above.
-    for (var i = local; i < MAX_JOINTS * COMPONENTS; i += CELLS) {
-        let sum = atomicLoad(&by_gate[i]);
-        if (sum != 0) {
-            let joint = i / COMPONENTS;
-            let to = sums_of(slot) + ACCUMULATORS * settings.vertices + joint * MAX_COMPONENTS + i % COMPONENTS;
-            let old = atomicAdd(&accumulators[to], sum);
-            let now = old + sum;
-            if (((old ^ now) & (sum ^ now)) < 0) {
-                count_overflow(slot);
-            }
-        }
+    for (var edges = 0u; edges < u32(group.x >= settings.score_groups); edges++) {
+        cross_outlines(slot, (group.x - settings.score_groups) * 64u + local);
     }
 }

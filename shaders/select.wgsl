@@ -8,18 +8,31 @@
 
 @group(0) @binding(12) var<storage, read_write> states: array<State>;
 
-@compute @workgroup_size(1)
-fn choose(@builtin(workgroup_id) group: vec3<u32>) {
+@compute @workgroup_size(32)
+fn choose(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     let first = group.y;
     let second = group.y + MAX_PERSONS;
+    let better = states[second].after.total < states[first].after.total;
+    if (thread < POSE_ROWS) {
+        let row = select(states[first].best[thread], states[second].best[thread], better);
+        states[first].best[thread] = row;
+        states[first].trial[thread] = row;
+    }
+    storageBarrier();
+    workgroupBarrier();
+    if (thread > 0u || states[first].trying == 0u) {
+        return;
+    }
     let spent = states[first].steps + states[second].steps;
-    states[first].overflows += states[second].overflows;
-    if (states[second].after.total < states[first].after.total) {
-        states[first].best = states[second].best;
+    let left = settings.steps - min(spent, settings.steps);
+    if (better) {
         states[first].after = states[second].after;
     }
-    let left = settings.steps - min(spent, settings.steps);
-    states[first].trial = states[first].best;
+    states[first].overflows += states[second].overflows;
+    states[first].unsolved += states[second].unsolved;
     states[first].steps = spent;
     states[first].trying = 0u;
     states[first].leg = 0u;

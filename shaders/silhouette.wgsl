@@ -1,12 +1,12 @@
-// uses: layout, likelihood, fixed, edges
+// uses: layout, project, edges, likelihood, fixed
 //
 // Silhouette: the gradient that hard visibility hides, from the motion of outlines.
 //
 // In:  crossings, ratios, and what score reads
-// Out: energies of the tile; adds gradient and curvature at the points to the accumulators
+// Out: energies of the tile, those of its cells included; adds gradient and curvature at the points to
+//      the accumulators
 // Twin: src/cpu/silhouette.rs (gains)
 
-@group(0) @binding(1) var<storage, read> frames: array<Frame>;
 @group(0) @binding(7) var<storage, read> topology: array<u32>;
 @group(0) @binding(12) var<storage, read> states: array<State>;
 @group(0) @binding(17) var<storage, read> crossings: array<u32>;
@@ -14,6 +14,8 @@
 @group(0) @binding(22) var<storage, read_write> energies: array<vec2<f32>>;
 
 const SLOTS: u32 = 2u * TILE * TILE;
+// Partial sums of the slots' energies.
+const SUMMED: u32 = 8u;
 
 // Few slots of a tile hold an outline: they are gathered, so that whole vectors of threads work.
 var<workgroup> found: array<u32, SLOTS>;
@@ -91,12 +93,20 @@ fn silhouette(
     let tile = vec2<u32>(group.x % settings.tiles, group.x / settings.tiles) * TILE;
     let at = tile + vec2<u32>(local % TILE, local / TILE);
     let base = slot * settings.grid * settings.grid;
-    for (var axis = 0u; axis < 2u; axis++) {
-        gained[2u * local + axis] = vec2<f32>(0.0);
-        if (at.x < settings.grid && at.y < settings.grid) {
-            if (crossings[2u * (base + at.y * settings.grid + at.x) + axis] != 0u) {
-                found[atomicAdd(&count, 1u)] = 2u * local + axis;
-            }
+    let inside = at.x < settings.grid && at.y < settings.grid;
+    let own = base + at.y * settings.grid + at.x;
+    gained[2u * local] = vec2<f32>(0.0);
+    gained[2u * local + 1u] = vec2<f32>(0.0);
+    if (inside) {
+        if (keys[own] != EMPTY) {
+            let mask = evidence[person_of(slot) * settings.grid * settings.grid + own - base].y;
+            gained[2u * local] = vec2<f32>(ratios[own].x, mask);
+        }
+        if (crossings[2u * own] != 0u) {
+            found[atomicAdd(&count, 1u)] = 2u * local;
+        }
+        if (crossings[2u * own + 1u] != 0u) {
+            found[atomicAdd(&count, 1u)] = 2u * local + 1u;
         }
     }
     workgroupBarrier();
@@ -106,17 +116,22 @@ fn silhouette(
         let cell = tile + vec2<u32>((which / 2u) % TILE, (which / 2u) / TILE);
         let pair = cell.y * settings.grid + cell.x;
         // The order of `found` differs from run to run, the places of `gained` do not.
-        gained[which] = gain(slot, pair, which % 2u, crossings[2u * (base + pair) + which % 2u]);
+        gained[which] += gain(slot, pair, which % 2u, crossings[2u * (base + pair) + which % 2u]);
     }
-    for (var half = SLOTS / 2u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        for (var i = local; i < half; i += 64u) {
-            gained[i] += gained[i + half];
+    workgroupBarrier();
+    for (var i = local; i < SUMMED; i += 64u) {
+        var sum = vec2<f32>(0.0);
+        for (var j = 0u; j < SLOTS; j += SUMMED) {
+            sum += gained[i + j];
         }
+        gained[i] = sum;
     }
-    if (local == 0u) {
-        let tiles = settings.tiles * settings.tiles;
-        energies[slot * energy_count() + tiles + group.x] = gained[0];
-        atomicAdd(&counters[slot * COUNTERS + OUTLINE_SAMPLES], samples);
+    workgroupBarrier();
+    for (var i = local; i < 1u; i += 64u) {
+        var sum = vec2<f32>(0.0);
+        for (var j = 0u; j < SUMMED; j++) {
+            sum += gained[j];
+        }
+        energies[slot * energy_count() + group.x] = sum;
     }
 }

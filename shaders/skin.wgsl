@@ -1,11 +1,14 @@
 // uses: layout, rotation, project, points
 //
-// Skin: linear blend skinning of the vertices, and their projection.
+// Skin: linear blend skinning of the points, how the betas move them, and the vertices' projection.
 //
 // In:  shapes, weights, joints, betas
-// Out: points (homogeneous image points), depth window; clears what the next stages add to
+// Out: points (homogeneous image points of the vertices), depth window; motions (dx/dbetas of all
+//      points in lanes 0..10 of x, y, z, the rest position in lane 11), unless only the energy is
+//      wanted; clears what the next stages add to
 // Twin: src/cpu/skin.rs, src/cpu/project.rs
 
+@group(0) @binding(29) var<storage, read_write> motions: array<vec4<f32>>;
 @group(0) @binding(14) var<storage, read_write> points: array<vec4<f32>>;
 @group(0) @binding(15) var<storage, read_write> keys: array<u32>;
 @group(0) @binding(17) var<storage, read_write> crossings: array<u32>;
@@ -33,7 +36,7 @@ fn skin(
         crossings[2u * (slot * cells + i)] = 0u;
         crossings[2u * (slot * cells + i) + 1u] = 0u;
     }
-    let sums = ACCUMULATORS * settings.vertices + MAX_JOINTS * MAX_COMPONENTS;
+    let sums = ACCUMULATORS * settings.vertices + GATE_SUMS;
     for (var i = first; i < sums; i += threads) {
         accumulators[slot * sums + i] = 0;
     }
@@ -42,11 +45,27 @@ fn skin(
         atomicStore(&far, 0u);
     }
     workgroupBarrier();
-    if (first < settings.vertices) {
-        let x = skinned(slot, first);
-        points[slot * settings.vertices + first] = vec4<f32>(homogeneous(person_of(slot), x), 0.0);
-        atomicMin(&near, ordered(x.z));
-        atomicMax(&far, ordered(x.z));
+    let count = settings.vertices + settings.keypoints;
+    if (first < count) {
+        let b = blended(slot, first);
+        if (states[slot].want > ENERGY) {
+            let at = SHAPE_ROWS * (slot * count + first);
+            for (var a = 0u; a < 3u; a++) {
+                for (var q = 0u; q < 3u; q++) {
+                    // The columns of `offset` are the lanes of the betas.
+                    let rested = b.global[0][a] * shapes[SHAPE_ROWS * first + q]
+                        + b.global[1][a] * shapes[SHAPE_ROWS * first + 3u + q]
+                        + b.global[2][a] * shapes[SHAPE_ROWS * first + 6u + q];
+                    motions[at + 3u * a + q] = rested + b.offset[3u * a + q];
+                }
+                motions[at + 3u * a + 2u].w = b.rest[a];
+            }
+        }
+        if (first < settings.vertices) {
+            points[slot * settings.vertices + first] = vec4<f32>(homogeneous(person_of(slot), b.x), 0.0);
+            atomicMin(&near, ordered(b.x.z));
+            atomicMax(&far, ordered(b.x.z));
+        }
     }
     workgroupBarrier();
     if (local == 0u) {

@@ -1,8 +1,8 @@
-// uses: layout, rotation, adjoint
+// uses: layout, rotation
 //
-// Step: judges the evaluation, sums the system up, solves it and moves the trial pose.
+// Step: judges the evaluation, solves the system and moves the trial pose.
 //
-// In:  energies, counters, partials, prior_system, gates; the slot's state
+// In:  energies, counters, system; the slot's state
 // Out: the slot's state: best pose, next trial pose, what is wanted next
 // Twin: src/fit/gauss_newton.rs, src/fit/adam.rs, src/fit/mod.rs (legs)
 //
@@ -13,14 +13,10 @@
 @group(0) @binding(12) var<storage, read_write> states: array<State>;
 @group(0) @binding(21) var<storage, read> counters: array<u32>;
 @group(0) @binding(22) var<storage, read> energies: array<vec2<f32>>;
+@group(0) @binding(27) var<storage, read_write> system: array<f32>;
 
 // At least one thread for every row of the system, the right-hand side included.
 const THREADS: u32 = 96u;
-
-// Where the last step and the moments lie in a slot of `system`.
-const VELOCITY: u32 = TRIANGLE + MAX_PARAMS;
-const FIRST: u32 = TRIANGLE + 2u * MAX_PARAMS;
-const SECOND: u32 = TRIANGLE + 3u * MAX_PARAMS;
 
 const FACTOR: u32 = (MAX_PARAMS + 1u) * (MAX_PARAMS + 2u) / 2u;
 
@@ -29,35 +25,42 @@ const STOP: u32 = 0u;     // nothing more to compute now
 const TAKE: u32 = 1u;     // the evaluation gives the next system
 const KEEP: u32 = 2u;     // rejected: the last system with more damping
 
+// What all threads do after the verdict.
+const BEST_FROM_TRIAL: u32 = 1u;
+const CURRENT_FROM_TRIAL: u32 = 2u;
+const TRIAL_FROM_BEST: u32 = 4u;
+const CLEAR_VELOCITY: u32 = 8u;
+const CLEAR_MOMENTS: u32 = 16u;
+
 var<workgroup> scratch: array<f32, FACTOR>;
 var<workgroup> inverse: array<f32, MAX_PARAMS>;
 var<workgroup> x: array<f32, MAX_PARAMS>;
 var<workgroup> want: u32;
 var<workgroup> verdict: u32;
 var<workgroup> solved: u32;
+var<workgroup> actions: u32;
 
+// The first thread gets the sum.
 fn sum_energies(slot: u32, thread: u32) -> Terms {
     let tiles = settings.tiles * settings.tiles;
     let first = slot * energy_count();
     var sum = vec2<f32>(0.0);
-    for (var i = thread; i < 2u * tiles; i += THREADS) {
+    for (var i = thread; i < tiles; i += THREADS) {
         sum += energies[first + i];
     }
     scratch[2u * thread] = sum.x;
     scratch[2u * thread + 1u] = sum.y;
-    for (var half = 64u; half > 0u; half /= 2u) {
-        workgroupBarrier();
-        if (thread < half && thread + half < THREADS) {
-            scratch[2u * thread] += scratch[2u * (thread + half)];
-            scratch[2u * thread + 1u] += scratch[2u * (thread + half) + 1u];
+    workgroupBarrier();
+    for (var here = 0u; here < u32(thread == 0u); here++) {
+        for (var i = 1u; i < THREADS; i++) {
+            sum += vec2<f32>(scratch[2u * i], scratch[2u * i + 1u]);
         }
     }
-    workgroupBarrier();
     let person = person_of(slot);
-    let rest = first + 2u * tiles;
+    let rest = first + tiles;
     var terms: Terms;
-    terms.likelihood = -frames[person].weight * scratch[0];
-    terms.mask = -frames[person].mask_weight * scratch[1];
+    terms.likelihood = -frames[person].weight * sum.x;
+    terms.mask = -frames[person].mask_weight * sum.y;
     terms.keypoints = energies[rest].x;
     terms.depth = energies[rest].y;
     terms.prior = energies[rest + 1u].x;
@@ -90,28 +93,22 @@ fn update_scales(slot: u32, overflow: bool) {
     let at = slot * COUNTERS;
     states[slot].gradient_scale = rescaled(states[slot].gradient_scale, counters[at + LARGEST_GRADIENT]);
     states[slot].curvature_scale = rescaled(states[slot].curvature_scale, counters[at + LARGEST_CURVATURE]);
-    let first = slot * (ACCUMULATORS * settings.vertices + MAX_JOINTS * MAX_COMPONENTS)
-        + ACCUMULATORS * settings.vertices;
-    var largest = 0;
-    for (var i = 0u; i < MAX_JOINTS * MAX_COMPONENTS; i++) {
-        largest = max(largest, abs(accumulators[first + i]));
-    }
-    states[slot].gate_scale = rescaled(states[slot].gate_scale, u32(largest));
+    states[slot].gate_scale = rescaled(states[slot].gate_scale, counters[at + LARGEST_GATE]);
 }
 
 fn pose_is_finite(slot: u32) -> bool {
     var fine = true;
     for (var j = 0u; j < settings.joints; j++) {
-        let q = states[slot].trial.rotations[j];
+        let q = states[slot].trial[j];
         fine = fine && is_finite(q.x) && is_finite(q.y) && is_finite(q.z) && is_finite(q.w);
     }
-    let t = states[slot].trial.translation;
+    let t = states[slot].trial[TRANSLATION];
     return fine && is_finite(t.x) && is_finite(t.y) && is_finite(t.z);
 }
 
 // Goes on with the next leg that has steps, or ends.
 fn next_leg(slot: u32) {
-    states[slot].trial = states[slot].best;
+    actions |= TRIAL_FROM_BEST;
     states[slot].evaluation = 0u;
     states[slot].fresh = 1u;
     var leg = states[slot].leg + 1u;
@@ -141,16 +138,13 @@ fn start_leg(slot: u32, terms: Terms) {
         states[slot].before = terms;
         states[slot].after = terms;
     }
-    states[slot].current = states[slot].trial;
+    actions |= CURRENT_FROM_TRIAL | CLEAR_VELOCITY | CLEAR_MOMENTS;
     states[slot].damping = settings.damping;
     states[slot].idle = 0u;
     states[slot].accepted = 0u;
     states[slot].power1 = 1.0;
     states[slot].power2 = 1.0;
     states[slot].recent = vec4<f32>(terms.total);
-    for (var i = 0u; i < 3u * MAX_PARAMS; i++) {
-        system[slot * SYSTEM + VELOCITY + i] = 0.0;
-    }
 }
 
 fn judge_gauss_newton(slot: u32, terms: Terms) -> u32 {
@@ -168,18 +162,16 @@ fn judge_gauss_newton(slot: u32, terms: Terms) -> u32 {
     if (is_finite(terms.total) && terms.total < worst && pose_is_finite(slot)) {
         gain = states[slot].after.total - terms.total;
         if (gain > 0.0) {
-            states[slot].best = states[slot].trial;
+            actions |= BEST_FROM_TRIAL;
             states[slot].after = terms;
         }
-        states[slot].current = states[slot].trial;
+        actions |= CURRENT_FROM_TRIAL;
         states[slot].damping = max(states[slot].damping * settings.lower, MIN_DAMPING);
         states[slot].recent[states[slot].accepted % ENERGY_MEMORY] = terms.total;
         states[slot].accepted += 1u;
         verdict = TAKE;
     } else {
-        for (var i = 0u; i < MAX_PARAMS; i++) {
-            system[slot * SYSTEM + VELOCITY + i] = 0.0;
-        }
+        actions |= CLEAR_VELOCITY;
         states[slot].damping *= settings.raise;
         states[slot].rejected += 1u;
     }
@@ -196,7 +188,7 @@ fn judge_adam(slot: u32, terms: Terms) -> u32 {
         start_leg(slot, terms);
     }
     if (terms.total < states[slot].after.total) {
-        states[slot].best = states[slot].trial;
+        actions |= BEST_FROM_TRIAL;
         states[slot].after = terms;
     }
     if (states[slot].evaluation > states[slot].legs[states[slot].leg].steps) {
@@ -209,13 +201,43 @@ fn judge_adam(slot: u32, terms: Terms) -> u32 {
     return TAKE;
 }
 
+// For all threads: carries out what was decided, a row of a pose each.
+fn act(slot: u32, thread: u32) {
+    let todo = actions;
+    if (thread < POSE_ROWS) {
+        // A leg may end with the step that was the best so far.
+        let kept = (todo & TRIAL_FROM_BEST) != 0u && (todo & BEST_FROM_TRIAL) == 0u;
+        let row = select(states[slot].trial[thread], states[slot].best[thread], kept);
+        if ((todo & BEST_FROM_TRIAL) != 0u) {
+            states[slot].best[thread] = row;
+        }
+        if ((todo & CURRENT_FROM_TRIAL) != 0u) {
+            states[slot].current[thread] = row;
+        }
+        if ((todo & TRIAL_FROM_BEST) != 0u) {
+            states[slot].trial[thread] = row;
+        }
+    }
+    if (thread < MAX_PARAMS) {
+        let base = slot * SYSTEM;
+        if ((todo & CLEAR_VELOCITY) != 0u) {
+            system[base + VELOCITY + thread] = 0.0;
+        }
+        if ((todo & CLEAR_MOMENTS) != 0u) {
+            system[base + FIRST + thread] = 0.0;
+            system[base + SECOND + thread] = 0.0;
+        }
+    }
+    storageBarrier();
+    workgroupBarrier();
+}
+
 // For one thread: what the evaluation means.
 fn judge(slot: u32, terms: Terms) -> u32 {
     let at = slot * COUNTERS;
     states[slot].near = unordered(counters[at + NEAR_DEPTH]);
     states[slot].far = unordered(counters[at + FAR_DEPTH]);
     states[slot].near_skipped = counters[at + NEAR_SKIPPED];
-    states[slot].covered = counters[at + COVERED];
     let overflow = counters[at + OVERFLOWS];
     states[slot].overflows += overflow;
     if (overflow > 0u) {
@@ -351,7 +373,7 @@ fn limit_step(slot: u32, thread: u32) {
 fn adam(slot: u32, thread: u32) {
     if (thread < settings.params) {
         let base = slot * SYSTEM;
-        let g = system[base + TRIANGLE + thread];
+        let g = system[base + TRIAL_GRADIENT + thread];
         let m = system[base + FIRST + thread];
         let v = system[base + SECOND + thread];
         let first = m + (1.0 - settings.beta1) * (g - m);
@@ -360,7 +382,7 @@ fn adam(slot: u32, thread: u32) {
         system[base + SECOND + thread] = second;
         let m_hat = first / (1.0 - states[slot].power1);
         let v_hat = second / (1.0 - states[slot].power2);
-        x[thread] = select(0.0, -settings.lr * m_hat / (sqrt(v_hat) + 1e-8), is_active(slot, thread));
+        x[thread] = -settings.lr * m_hat / (sqrt(v_hat) + 1e-8);
     }
     workgroupBarrier();
 }
@@ -369,21 +391,21 @@ fn adam(slot: u32, thread: u32) {
 fn retract(slot: u32, thread: u32) {
     let accepted = settings.solver == GAUSS_NEWTON;
     if (thread < settings.joints) {
-        let start = select(states[slot].trial.rotations[thread], states[slot].current.rotations[thread], accepted);
+        let start = select(states[slot].trial[thread], states[slot].current[thread], accepted);
         let turn = vec3<f32>(x[3u * thread], x[3u * thread + 1u], x[3u * thread + 2u]);
         let q = product(start, quaternion_of(turn));
-        states[slot].trial.rotations[thread] = q / length(q);
+        states[slot].trial[thread] = q / length(q);
     }
     let translation = 3u * settings.joints;
     if (thread == settings.joints) {
-        let start = select(states[slot].trial.translation, states[slot].current.translation, accepted);
+        let start = select(states[slot].trial[TRANSLATION], states[slot].current[TRANSLATION], accepted);
         let shift = vec4<f32>(x[translation], x[translation + 1u], x[translation + 2u], 0.0);
-        states[slot].trial.translation = start + shift;
+        states[slot].trial[TRANSLATION] = start + shift;
     }
     if (thread > settings.joints && thread <= settings.joints + MAX_BETAS) {
         let b = thread - settings.joints - 1u;
-        let start = select(states[slot].trial.betas[b / 4u][b % 4u], states[slot].current.betas[b / 4u][b % 4u], accepted);
-        states[slot].trial.betas[b / 4u][b % 4u] = start + x[translation + 3u + b];
+        let start = select(states[slot].trial[BETAS + b / 4u][b % 4u], states[slot].current[BETAS + b / 4u][b % 4u], accepted);
+        states[slot].trial[BETAS + b / 4u][b % 4u] = start + x[translation + 3u + b];
     }
 }
 
@@ -400,42 +422,30 @@ fn step(
         return;
     }
     let terms = sum_energies(slot, thread);
-    workgroupBarrier();
-    if (thread < settings.joints) {
-        let g = limb_gradient(slot, thread);
-        scratch[3u * thread] = g.x;
-        scratch[3u * thread + 1u] = g.y;
-        scratch[3u * thread + 2u] = g.z;
-    }
-    workgroupBarrier();
-    if (thread == 0u) {
+    // A loop of one turn stands for a branch, see score.wgsl.
+    for (var here = 0u; here < u32(thread == 0u); here++) {
         let overflow = counters[slot * COUNTERS + OVERFLOWS] > 0u;
         update_scales(slot, overflow);
+        actions = 0u;
         verdict = judge(slot, terms);
     }
     storageBarrier();
     let decided = workgroupUniformLoad(&verdict);
+    act(slot, thread);
     if (decided == STOP) {
         return;
-    }
-    if (decided == TAKE) {
-        let first = select(0u, BONE_HESSIAN, settings.solver == ADAM);
-        for (var o = first + thread; o < BONE_SUMS; o += THREADS) {
-            carry(slot, o);
-        }
-        storageBarrier();
-        workgroupBarrier();
-        finish_gradient(slot, thread);
-        if (settings.solver == GAUSS_NEWTON) {
-            finish_system(slot, thread);
-        }
-        storageBarrier();
-        workgroupBarrier();
     }
     if (settings.solver == ADAM) {
         adam(slot, thread);
         retract(slot, thread);
         return;
+    }
+    if (decided == TAKE) {
+        for (var i = thread; i < TRIANGLE + MAX_PARAMS; i += THREADS) {
+            system[slot * SYSTEM + i] = system[slot * SYSTEM + TRIAL + i];
+        }
+        storageBarrier();
+        workgroupBarrier();
     }
     loop {
         factor(slot, thread);
@@ -450,12 +460,14 @@ fn step(
             states[slot].unsolved += 1u;
             states[slot].damping *= settings.raise;
             verdict = select(STOP, KEEP, spend(slot, 0.0));
+            actions = 0u;
             if (verdict == STOP) {
                 next_leg(slot);
             }
         }
         storageBarrier();
         if (workgroupUniformLoad(&verdict) == STOP) {
+            act(slot, thread);
             return;
         }
     }

@@ -37,7 +37,10 @@ pub const MAX_PERSONS: usize = 4;
 pub const MAX_HYPOTHESES: usize = 2;
 
 /// Longest wait for a Vulkan device to finish one frame, seconds; after it the CPU takes over.
-pub const DEVICE_TIMEOUT_S: u64 = 100;
+pub const DEVICE_TIMEOUT_S: u64 = 10;
+
+/// Longest wait for a Vulkan device's first, idle frame, seconds: some drivers compile only then.
+pub const DEVICE_WARM_UP_S: u64 = 180;
 
 /// Largest pipeline cache that is read back, bytes.
 pub const MAX_PIPELINE_CACHE: u64 = 64 << 20;

@@ -54,6 +54,9 @@ impl Scene {
     }
 }
 
+/// The scene whose triangles are huge.
+const NEAR: &str = "near plane";
+
 /// |a − b| / |b| over all numbers.
 fn off<'a>(a: impl IntoIterator<Item = &'a f32>, b: impl IntoIterator<Item = &'a f32>) -> f64 {
     let (mut d, mut n) = (0.0f64, 0.0f64);
@@ -71,7 +74,13 @@ fn flat(v: &[Vec3]) -> Vec<f32> {
 fn close(what: &str, a: &[f32], b: &[f32]) {
     let error = off(a, b);
     println!("{what}: {error:.1e}");
-    assert!(error < tolerance::STAGE_DEVICE, "{what}: {error:e}");
+    let near = what.starts_with(NEAR);
+    let most = if near {
+        tolerance::STAGE_DEVICE_NEAR
+    } else {
+        tolerance::STAGE_DEVICE
+    };
+    assert!(error < most, "{what}: {error:e}");
 }
 
 /// Compares everything that two evaluations leave behind.
@@ -238,7 +247,7 @@ fn a_body_that_crosses_the_near_plane_matches() {
     scene.pose.translation = Vec3::new(0.01, 0.2, 0.45);
     let (workspace, _) = scene.run(&mut CpuStages, Want::Energy);
     assert!(workspace.near_skipped > 0, "the scene does what it is for");
-    both("near plane", &scene);
+    both(NEAR, &scene);
 }
 
 /// The CPU may take over from any stage on, and the result is the same.

@@ -11,10 +11,10 @@ use super::context::Context;
 use super::error::VulkanError;
 use super::model::Model;
 use super::shaders::{
-    ACCUMULATORS, BONE_SUMS, COUNTERS, Frame, Gate, Joint, LANDMARK, PRIOR_SYSTEM, SYSTEM,
-    Settings, State, Target, binding,
+    ACCUMULATORS, BETA_SUMS, BONE_SUMS, COUNTERS, Frame, GATE_SUMS, Gate, Joint, LANDMARK,
+    PRIOR_SYSTEM, SHAPE_ROWS, SYSTEM, Settings, State, Target, binding,
 };
-use crate::limits::{MAX_COMPONENTS, MAX_HYPOTHESES, MAX_JOINTS, MAX_KEYPOINTS, MAX_PERSONS};
+use crate::limits::{MAX_HYPOTHESES, MAX_JOINTS, MAX_KEYPOINTS, MAX_PERSONS};
 
 /// Slots: people times hypotheses.
 pub(super) const SLOTS: usize = MAX_PERSONS * MAX_HYPOTHESES;
@@ -39,8 +39,6 @@ pub(super) struct Buffers {
     all: Vec<Words>,
     /// Keys, then ratios, of the first hypotheses, for the host.
     pub readback: Words,
-    /// Bytes on the device.
-    bytes: u64,
     /// Bytes by binding, for the report.
     pub sizes: Vec<(&'static str, u64)>,
 }
@@ -60,7 +58,6 @@ impl Buffers {
         let mut out = Self {
             all: Vec::with_capacity(plan.len()),
             readback: buffer(context, 3 * MAX_PERSONS * cells(model), Access::Both, bytes)?,
-            bytes,
             sizes: Vec::new(),
         };
         let mut fixed = Vec::new();
@@ -205,14 +202,14 @@ fn plan(model: &Model) -> Vec<Planned> {
             scratch("gates", MAX_JOINTS * size_of::<Gate>() / of),
         ),
         (binding::COUNTERS, scratch("counters", COUNTERS as usize)),
-        (binding::ENERGIES, scratch("energies", 2 * (2 * tiles + 3))),
+        (binding::ENERGIES, scratch("energies", 2 * (tiles + 3))),
         (
             binding::LANDMARKS,
             scratch("landmarks", MAX_KEYPOINTS * LANDMARK as usize),
         ),
         (
-            binding::PARTIALS,
-            scratch("partials", (s.chunks * BONE_SUMS) as usize),
+            binding::BETA_PARTIALS,
+            scratch("beta_partials", (s.beta_runs * BETA_SUMS) as usize),
         ),
         (
             binding::PRIOR_SYSTEM,
@@ -227,6 +224,13 @@ fn plan(model: &Model) -> Vec<Planned> {
             binding::FEATURE_PARTIALS,
             scratch("feature_partials", (groups.runs * s.posedirs) as usize),
         ),
+        (
+            binding::MOTIONS,
+            scratch(
+                "motions",
+                4 * SHAPE_ROWS as usize * (s.vertices + s.keypoints) as usize,
+            ),
+        ),
     ];
     all.sort_by_key(|(binding, _)| *binding);
     debug_assert!(all.iter().enumerate().all(|(i, (b, _))| i == *b as usize));
@@ -235,7 +239,7 @@ fn plan(model: &Model) -> Vec<Planned> {
 
 /// Fixed-point numbers of a slot.
 pub(super) fn sums(model: &Model) -> usize {
-    (ACCUMULATORS * model.fixed.vertices) as usize + MAX_JOINTS * MAX_COMPONENTS
+    (ACCUMULATORS * model.fixed.vertices) as usize + GATE_SUMS as usize
 }
 
 fn buffer(

@@ -18,7 +18,7 @@ use crate::cpu::Workspace;
 use crate::cpu::project::DepthWindow;
 use crate::energy::EnergyModel;
 use crate::fit::{Backend, Batch, Done, Outcome, Schedule, mirror_pairs, mirrored};
-use crate::limits::MAX_PERSONS;
+use crate::limits::{DEVICE_TIMEOUT_S, MAX_PERSONS};
 use crate::pack::FitSettings;
 use crate::texture::Texture;
 
@@ -95,6 +95,8 @@ impl VulkanFitter {
         let program = Program::new(&context, &model, &buffers)?;
         let fence = Fence::new(context.device.clone(), Default::default())
             .map_err(|e| context.refused("making a fence", e))?;
+        frame::write_idle(&context, &buffers, &model)?;
+        program::warm_up(&context, &program, &fence)?;
         Ok(Self {
             workspace: Workspace::new(body, grid),
             mirror: mirror_pairs(body),
@@ -244,7 +246,7 @@ impl VulkanFitter {
                 .context
                 .call("submitting a frame", vulkano::VulkanError::DeviceLost));
         }
-        program::submit(&self.context, commands, &self.fence)?;
+        program::submit(&self.context, commands, &self.fence, DEVICE_TIMEOUT_S)?;
         self.counters.frames += 1;
         Ok(())
     }

@@ -7,12 +7,13 @@ use super::context::Context;
 use super::error::VulkanError;
 use super::model::{Model, count};
 use super::shaders::{
-    self as gpu, ADAM, ENERGY, GAUSS_NEWTON, GRADIENT, HESSIAN, IDLE, PAPER, RELEASED, binding,
+    self as gpu, ADAM, BETAS, ENERGY, GAUSS_NEWTON, GRADIENT, HESSIAN, IDLE, PAPER, POSE_ROWS,
+    RELEASED, TRANSLATION, binding,
 };
 use crate::body::Pose;
 use crate::energy::{EnergyModel, Observation, Terms};
 use crate::fit::{Schedule, Solver};
-use crate::limits::{MAX_BETAS, MAX_JOINTS, MAX_KEYPOINTS};
+use crate::limits::{MAX_BETAS, MAX_KEYPOINTS};
 use crate::pack::FitSettings;
 use crate::texture::EnergyKind;
 
@@ -186,35 +187,36 @@ fn scales(model: &Model, energy: &EnergyModel, weight: f32, mask_weight: f32) ->
     ]
 }
 
+/// Rows of a pose as the shaders hold it.
+type Rows = [[f32; 4]; POSE_ROWS as usize];
+
+/// Lane of the betas' rows that takes the template.
+const TEMPLATE_LANE: usize = 11;
+
 /// A pose as the shaders hold it.
-pub(super) fn upload_pose(pose: &Pose) -> gpu::Pose {
-    let mut out = gpu::Pose {
-        rotations: [[0.0, 0.0, 0.0, 1.0]; MAX_JOINTS],
-        translation: lane(pose.translation, 0.0),
-        betas: [[0.0; 4]; 3],
-    };
-    for (to, r) in out.rotations.iter_mut().zip(&pose.rotations) {
+pub(super) fn upload_pose(pose: &Pose) -> Rows {
+    let mut out = Rows::default();
+    for (to, r) in out.iter_mut().zip(&pose.rotations) {
         *to = Quat::from_mat3(r).normalize().to_array();
     }
-    for (b, beta) in pose.betas.iter().enumerate() {
-        out.betas[b / 4][b % 4] = *beta;
-    }
-    out.betas[2][3] = 1.0;
+    out[TRANSLATION as usize] = lane(pose.translation, 0.0);
+    let betas = out[BETAS as usize..].as_flattened_mut();
+    betas[..MAX_BETAS].copy_from_slice(&pose.betas);
+    betas[TEMPLATE_LANE] = 1.0;
     out
 }
 
 /// And back.
-pub(super) fn download_pose(pose: &gpu::Pose) -> Pose {
+pub(super) fn download_pose(pose: &Rows) -> Pose {
     let mut out = Pose {
-        translation: Vec3::from_slice(&pose.translation),
+        translation: Vec3::from_slice(&pose[TRANSLATION as usize]),
         ..Pose::default()
     };
-    for (r, q) in out.rotations.iter_mut().zip(&pose.rotations) {
+    for (r, q) in out.rotations.iter_mut().zip(pose) {
         *r = Mat3::from_quat(Quat::from_array(*q));
     }
-    for b in 0..MAX_BETAS {
-        out.betas[b] = pose.betas[b / 4][b % 4];
-    }
+    out.betas
+        .copy_from_slice(&pose[BETAS as usize..].as_flattened()[..MAX_BETAS]);
     out
 }
 
@@ -271,6 +273,26 @@ pub(super) fn state(frame: &gpu::Frame, legs: &Legs, solver: Solver, start: &Pos
         gate_scale: frame.gate_scale,
         ..bytemuck::Zeroable::zeroed()
     }
+}
+
+/// Makes every slot idle, for a warm-up.
+pub(super) fn write_idle(
+    context: &Context,
+    buffers: &Buffers,
+    model: &Model,
+) -> Result<(), VulkanError> {
+    let settings = gpu::Settings {
+        persons: 1,
+        ..model.fixed
+    };
+    write(
+        context,
+        buffers,
+        &settings,
+        &[idle(); SLOTS],
+        1,
+        std::iter::empty(),
+    )
 }
 
 /// One person as `write` needs it.

@@ -2,7 +2,7 @@
 
 use glam::Vec3;
 
-use super::shaders::{CHUNK, CHUNK_WORDS, Settings, TILE};
+use super::shaders::{BETA_RUN, GATHER, Settings, TILE};
 use crate::body::{Body, ShapeDirs, SkinnedPoints};
 use crate::constants::NO_TRIANGLE;
 use crate::energy::EnergyModel;
@@ -32,7 +32,7 @@ pub(super) struct Groups {
     pub skin: u32,
     pub raster: u32,
     pub tiles: u32,
-    pub crossings: u32,
+    pub score: u32,
     pub normal: u32,
     /// Runs of vertices in `feature_partials`; 0 without pose blend shapes.
     pub runs: u32,
@@ -57,6 +57,8 @@ impl Model {
             channels: texture.map_or(1, |t| count(t.channels.div_ceil(4))),
             dims: texture.map_or(4.0, |t| t.channels as f32),
             limits: count(model.limits.len()),
+            beta_runs: count(body.vertices.len() + body.keypoints.len()).div_ceil(BETA_RUN),
+            score_groups: count(grid).div_ceil(TILE).pow(2),
             params: count(body.layout().len()),
             posedirs: if body.posedirs.is_empty() {
                 0
@@ -94,17 +96,18 @@ impl Model {
     pub(super) fn groups(&self) -> Groups {
         let s = &self.fixed;
         let runs = if s.posedirs > 0 {
-            s.vertices.div_ceil(CHUNK)
+            s.vertices.div_ceil(GATHER)
         } else {
             0
         };
         Groups {
-            skin: s.vertices.div_ceil(64),
+            skin: (s.vertices + s.keypoints).div_ceil(64),
             raster: s.faces.div_ceil(64),
             tiles: s.tiles * s.tiles,
-            // The last two score keypoints and priors.
-            crossings: s.edges.div_ceil(64) + 2,
-            normal: s.chunks + runs,
+            // The tiles, the edges.
+            score: s.score_groups + s.edges.div_ceil(64),
+            // The bones, the betas, the priors, the pose blend shapes.
+            normal: s.joints + s.beta_runs + 1 + runs,
             runs,
         }
     }
@@ -212,13 +215,12 @@ impl Topology {
         s.at_vertex_limb = self.here();
         self.words
             .extend(body.vertex_limb.iter().map(|&limb| u32::from(limb)));
-        let (chunks, entries) = chunks(body);
         let levels = levels(body);
+        let entries = entries(body);
+        let mut first = 0;
         s.at_joints = self.here();
         for (j, parent) in body.parents.iter().enumerate() {
-            let own = |chunk: &&[u32; 3]| chunk[0] == count(j);
-            let first = chunks.iter().take_while(|c| c[0] < count(j)).count();
-            let end = first + chunks.iter().filter(own).count();
+            let end = first + entries[j].len();
             let (from, to) = body.limbs[j];
             self.words.extend([
                 parent.map_or(0, u32::from),
@@ -228,23 +230,23 @@ impl Topology {
                 count(first),
                 count(end),
             ]);
+            first = end;
         }
         s.levels = levels.iter().max().map_or(0, |l| l + 1);
-        s.at_pairs = self.here();
+        s.at_above = self.here();
         for j in 0..body.joint_count() {
+            let mut row = vec![0; body.joint_count()];
             let mut l = Some(j);
             while let Some(above) = l {
-                self.words.extend([count(j), count(above)]);
-                s.pairs += 1;
+                row[above] = 1;
                 l = body.parents[above].map(usize::from);
             }
+            self.words.extend(row);
         }
-        s.at_chunks = self.here();
-        s.chunks = count(chunks.len());
-        debug_assert_eq!(CHUNK_WORDS as usize, chunks.first().map_or(3, |c| c.len()));
-        self.words.extend(chunks.iter().flatten());
         s.at_entries = self.here();
-        self.words.extend(entries);
+        for (point, weight) in entries.iter().flatten() {
+            self.words.extend([*point, weight.to_bits()]);
+        }
     }
 }
 
@@ -256,23 +258,15 @@ fn levels(body: &Body) -> Vec<u32> {
     out
 }
 
-/// Pairs of point and bone, bone by bone, in runs of at most [`CHUNK`]: the runs as (bone, first
-/// entry, entries), and the entries as point · 4 + which of its four joints.
-fn chunks(body: &Body) -> (Vec<[u32; 3]>, Vec<u32>) {
+/// For each bone the points that it carries, with their weights.
+fn entries(body: &Body) -> Vec<Vec<(u32, f32)>> {
     let mut of_bone = vec![Vec::new(); body.joint_count()];
     for (i, skin) in points(body).flat_map(|p| &p.skin).enumerate() {
-        for (k, (&joint, &weight)) in skin.joints.iter().zip(&skin.weights).enumerate() {
+        for (&joint, &weight) in skin.joints.iter().zip(&skin.weights) {
             if weight > 0.0 {
-                of_bone[usize::from(joint)].push(count(4 * i + k));
+                of_bone[usize::from(joint)].push((count(i), weight));
             }
         }
     }
-    let (mut chunks, mut entries) = (Vec::new(), Vec::new());
-    for (bone, all) in of_bone.iter().enumerate() {
-        for run in all.chunks(CHUNK as usize) {
-            chunks.push([count(bone), count(entries.len()), count(run.len())]);
-            entries.extend(run);
-        }
-    }
-    (chunks, entries)
+    of_bone
 }

@@ -14,14 +14,14 @@ use super::frame::{self, Legs, Person};
 use super::model::Model;
 use super::program::{self, Extras, Plan, Program};
 use super::shaders::{
-    self as gpu, ACCUMULATORS, LANDMARK, MAX_COMPONENTS, ROTATIONS, SYSTEM, TRIANGLE, binding,
+    self as gpu, ACCUMULATORS, LANDMARK, ROTATIONS, TRIAL, TRIAL_GRADIENT, binding,
 };
 use crate::body::{Body, Pose};
 use crate::cpu::project::DepthWindow;
 use crate::cpu::{Stage, Stages, Want, Workspace};
 use crate::energy::{EnergyModel, Problem, Terms};
 use crate::fit::{Schedule, Solver};
-use crate::limits::MAX_PARAMS;
+use crate::limits::{DEVICE_TIMEOUT_S, MAX_COMPONENTS, MAX_JOINTS, MAX_PARAMS};
 use crate::pack::FitSettings;
 use crate::texture::Texture;
 
@@ -33,7 +33,8 @@ pub struct VulkanStages {
     context: Arc<Context>,
     model: Model,
     buffers: Buffers,
-    program: Program,
+    /// Keeps what the commands refer to.
+    _program: Program,
     commands: CommandBuffer,
     fence: Fence,
     settings: FitSettings,
@@ -69,11 +70,13 @@ impl VulkanStages {
         let commands = program.record(&context, plan, &[], &Extras::default())?;
         let fence = Fence::new(context.device.clone(), Default::default())
             .map_err(|e| context.refused("making a fence", e))?;
+        frame::write_idle(&context, &buffers, &model)?;
+        program::warm_up(&context, &program, &fence)?;
         Ok(Self {
             context,
             model,
             buffers,
-            program,
+            _program: program,
             commands,
             fence,
             settings,
@@ -177,7 +180,7 @@ impl VulkanStages {
             self.channels,
             std::iter::once(person),
         )?;
-        program::submit(&self.context, &self.commands, &self.fence)?;
+        program::submit(&self.context, &self.commands, &self.fence, DEVICE_TIMEOUT_S)?;
         let states = buffers::read(&self.context, self.buffers.at(binding::STATES))?;
         Ok(bytemuck::cast_slice::<u32, gpu::State>(&states)[0])
     }
@@ -285,17 +288,15 @@ impl VulkanStages {
             w.point_gradient[v] = Vec3::new(a.x, a.y, a.z - q.dot(a.truncate())) / p.z;
             w.point_curvature[v] = [x[3], x[4], x[5]].map(|c| c as f32 / frame.curvature_scale);
         }
-        for (j, row) in by_gate.chunks_exact(MAX_COMPONENTS as usize).enumerate() {
-            w.gate_gradient[j] = std::array::from_fn(|k| row[k] as f32 / frame.gate_scale);
+        w.gate_gradient = Default::default();
+        for (i, x) in by_gate.iter().enumerate() {
+            let i = i % (MAX_JOINTS * MAX_COMPONENTS);
+            w.gate_gradient[i / MAX_COMPONENTS][i % MAX_COMPONENTS] += *x as f32 / frame.gate_scale;
         }
         let tiles = (s.tiles * s.tiles) as usize;
         let energies = self.structs::<[f32; 2]>(binding::ENERGIES)?;
-        let sum = |lane: usize| -> f64 {
-            energies[..2 * tiles]
-                .iter()
-                .map(|e| f64::from(e[lane]))
-                .sum()
-        };
+        let sum =
+            |lane: usize| -> f64 { energies[..tiles].iter().map(|e| f64::from(e[lane])).sum() };
         terms.likelihood = -f64::from(frame.weight) * sum(0);
         terms.mask = -f64::from(frame.mask_weight) * sum(1);
         Ok(())
@@ -325,11 +326,10 @@ impl VulkanStages {
                     _ if i >= betas => weight * pose.betas[i - betas],
                     _ => 0.0,
                 };
-                w.gradient[i] = system[TRIANGLE as usize + i] - own;
+                w.gradient[i] = system[TRIAL_GRADIENT as usize + i] - own;
             }
         }
         if self.until >= Stage::Normal && want == Want::Hessian {
-            debug_assert_eq!(SYSTEM - TRIANGLE, 4 * gpu::MAX_PARAMS);
             w.hessian.fill(0.0);
             for r in 0..n {
                 for c in 0..=r {
@@ -340,8 +340,8 @@ impl VulkanStages {
                         _ if r == c && r >= betas => weight,
                         _ => 0.0,
                     };
-                    w.hessian[r * MAX_PARAMS + c] = system[at] - own;
-                    w.hessian[c * MAX_PARAMS + r] = system[at] - own;
+                    w.hessian[r * MAX_PARAMS + c] = system[TRIAL as usize + at] - own;
+                    w.hessian[c * MAX_PARAMS + r] = system[TRIAL as usize + at] - own;
                 }
             }
         }

@@ -28,23 +28,19 @@ use super::context::Context;
 use super::error::VulkanError;
 use super::model::{Groups, Model};
 use super::shaders::{Shader, binding};
-use crate::limits::DEVICE_TIMEOUT_S;
+use crate::limits::{DEVICE_TIMEOUT_S, DEVICE_WARM_UP_S};
 
-/// Dispatches of one step, in their order. `score` and `crossings` do not depend on each other, so
-/// no barrier is between them.
+/// Dispatches of one step, in their order.
 pub const DISPATCHES: [&str; 8] = [
     "pose",
     "skin",
     "raster",
     "score",
-    "crossings",
     "silhouette",
     "normal",
+    "adjoint",
     "step",
 ];
-
-/// The dispatch after which no barrier is needed.
-const UNORDERED: usize = 3;
 
 /// Pipelines and what they are bound to.
 pub(super) struct Program {
@@ -118,7 +114,6 @@ impl Program {
             .into_iter()
             .collect::<Result<Vec<_>, _>>()?;
         let select = pipeline(context, "select", model.components, &layout)?;
-        context.keep_pipelines();
         Ok(Self {
             steps: steps.try_into().map_err(|_| {
                 VulkanError::Batch("the stages of a step are not complete".to_owned())
@@ -135,8 +130,8 @@ impl Program {
         match DISPATCHES[dispatch] {
             "skin" => g.skin,
             "raster" => g.raster,
-            "score" | "silhouette" => g.tiles,
-            "crossings" => g.crossings,
+            "score" => g.score,
+            "silhouette" => g.tiles,
             "normal" => g.normal,
             _ => 1,
         }
@@ -174,7 +169,7 @@ impl Program {
                         recording.timestamp(pool, stamp)?;
                         stamp += 1;
                     }
-                    if d != UNORDERED && extras.missing_barrier != Some(d) {
+                    if extras.missing_barrier != Some(d) {
                         recording.barrier(Between::Stages)?;
                     }
                 }
@@ -391,6 +386,7 @@ pub(super) fn submit(
     context: &Context,
     commands: &CommandBuffer,
     fence: &Fence,
+    seconds: u64,
 ) -> Result<(), VulkanError> {
     let handles = [commands.handle()];
     let info = ash::vk::SubmitInfo::default().command_buffers(&handles);
@@ -403,18 +399,36 @@ pub(super) fn submit(
     if result != ash::vk::Result::SUCCESS {
         return Err(context.call("submitting a frame", result.into()));
     }
-    match fence.wait(Some(Duration::from_secs(DEVICE_TIMEOUT_S))) {
+    match fence.wait(Some(Duration::from_secs(seconds))) {
         Ok(()) => {}
         Err(vulkano::VulkanError::Timeout) => {
             return Err(VulkanError::Timeout {
                 device: context.info.name.clone(),
-                seconds: DEVICE_TIMEOUT_S,
+                seconds,
             });
         }
         Err(e) => return Err(context.call("waiting for a frame", e)),
     }
     // SAFETY: the wait has returned, so nothing uses the fence.
     unsafe { fence.reset() }.map_err(|e| context.refused("resetting a fence", e))
+}
+
+/// Lets every stage run once with nothing to do: some drivers compile a shader only when it runs, and no
+/// frame should wait for that. Every slot must be idle, and the settings written.
+pub(super) fn warm_up(
+    context: &Context,
+    program: &Program,
+    fence: &Fence,
+) -> Result<(), VulkanError> {
+    let plan = Plan {
+        persons: 1,
+        trials: 1,
+        evaluations: 1,
+    };
+    let commands = program.record(context, plan, &[], &Extras::default())?;
+    submit(context, &commands, fence, DEVICE_WARM_UP_S)?;
+    context.keep_pipelines();
+    Ok(())
 }
 
 /// Copies whole buffers, once.
@@ -426,5 +440,5 @@ pub(super) fn copy_all(context: &Context, pairs: &[(Words, Words)]) -> Result<()
     let commands = recording.end()?;
     let fence = Fence::new(context.device.clone(), Default::default())
         .map_err(|e| context.refused("making a fence", e))?;
-    submit(context, &commands, &fence)
+    submit(context, &commands, &fence, DEVICE_TIMEOUT_S)
 }
