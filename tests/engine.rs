@@ -1,4 +1,5 @@
 //! Whole frames on whatever runs them: the device ends where the CPU does, and no fault loses one.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
