@@ -10,6 +10,7 @@ pub mod constants;
 pub mod cpu;
 pub mod emit;
 pub mod energy;
+pub mod engine;
 pub mod eval;
 pub mod fit;
 pub mod frame;

@@ -1,16 +1,20 @@
 //! The fit allocates nothing after warm-up. `cargo test --release --test allocations -- --nocapture`
 //! also prints what a fitter holds and what one run of the backbone allocates.
 
+mod common;
 #[path = "../benches/common/mod.rs"]
 mod scene;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use common::backends::{alone, options};
 use neuralsmpl::energy::Observation;
-use neuralsmpl::fit::{Schedule, Solver};
+use neuralsmpl::engine::{BackendChoice, BackendKind, Engine, Setting};
+use neuralsmpl::fit::{Batch, Job, Schedule, Solver};
 use neuralsmpl::frame::Intrinsics;
 use neuralsmpl::init::{Initializer, set_targets};
+use neuralsmpl::limits::MAX_PERSONS;
 use neuralsmpl::pipeline::observe;
 use neuralsmpl::readout::{JointState, joint_states};
 use neuralsmpl::texture::EnergyKind;
@@ -155,6 +159,57 @@ fn the_fit_allocates_nothing_after_warm_up() {
         assert_none("the start pose", || {
             initializer.pose(&scene.pack.body, &mut fitter, &scene.observation)
         });
+    }
+}
+
+/// On the device, this counts the thread that submits: a driver's own threads are its own affair.
+#[test]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+fn a_frame_allocates_nothing_after_warm_up() {
+    let _alone = alone();
+    let scene = Scene::new(EnergyKind::Paper, View::Close);
+    for kind in [BackendKind::Cpu, BackendKind::Vulkan] {
+        let choice = BackendChoice {
+            kind,
+            vulkan: options(),
+            until: None,
+        };
+        let setting = Setting {
+            body: &scene.pack.body,
+            texture: scene.pack.texture.as_ref(),
+            model: &scene.model,
+            grid: scene.observation.grid,
+            fit: &scene.pack.manifest.fit,
+        };
+        let mut engine = Engine::new(choice.open().unwrap(), &setting);
+        if kind == BackendKind::Vulkan && engine.device().is_none() {
+            eprintln!("SKIPPED, Vulkan: no device");
+            continue;
+        }
+        let jobs = [Job {
+            observation: &scene.observation,
+            start: &scene.start,
+        }; MAX_PERSONS];
+        for hypotheses in [false, true] {
+            let schedule = Schedule::new(Solver::GaussNewton, 8);
+            for persons in [1, MAX_PERSONS] {
+                let batch = Batch {
+                    body: &scene.pack.body,
+                    texture: scene.pack.texture.as_ref(),
+                    model: &scene.model,
+                    jobs: &jobs[..persons],
+                    schedule: &schedule,
+                    hypotheses,
+                };
+                let what = format!("{}, {persons} people", engine.device_name());
+                assert_none(&what, || {
+                    let mut done = 0;
+                    engine.fit_batch(&batch, &mut |_, _, _| done += 1);
+                    assert_eq!(done, persons);
+                });
+            }
+        }
+        assert_eq!(engine.report().switches, 0);
     }
 }
 

@@ -120,7 +120,7 @@ fn compare(what: &str, device: &[Outcome], cpu: &[Outcome], steps: u32) {
             c.after.total(),
             c.steps
         );
-        assert!(steps == 0 || off < tolerance::FIT_DEVICE, "{what}: {off}");
+        assert!(steps == 0 || off < tolerance::FIT_GAIN_DEVICE, "{what}: {off}");
     }
 }
 
@@ -280,6 +280,7 @@ fn the_validation_layer_misses_a_barrier() {
     };
     let crowd = Crowd::new(EnergyKind::Paper);
     let mut vulkan = crowd.vulkan(context);
+    let mut all = Vec::new();
     for dispatch in 0..vulkan.dispatches().len() {
         said.lock().unwrap().clear();
         vulkan.inject(Fault::MissingBarrier(dispatch));
@@ -299,6 +300,7 @@ fn the_validation_layer_misses_a_barrier() {
             "without the barrier after {}: {heard} hazards",
             vulkan.dispatches()[dispatch]
         );
-        assert!(heard > 0, "after {}", vulkan.dispatches()[dispatch]);
+        all.push(heard);
     }
+    assert!(all.iter().all(|n| *n > 0), "{all:?}");
 }

@@ -9,12 +9,14 @@ use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 
 use super::End;
+use super::backend::BackendArgs;
 use super::camera::{Calibration, Camera, check_box, parse_box, parse_fov, parse_intrinsics};
 use super::console::Console;
 use super::outputs::{Folder, plan};
 use super::pack::{NetworkFiles, find};
 use super::report::{Subject, is_finite, sentence};
 use super::start::{Init, StartSource};
+use crate::engine::Opened;
 use crate::fit::{Schedule, Solver};
 use crate::frame::load_image;
 use crate::limits::{MAX_PERSONS, MAX_STEPS};
@@ -58,6 +60,8 @@ pub(super) struct FitArgs {
     /// Which energy is descended
     #[arg(long, value_enum, default_value_t)]
     energy: EnergyName,
+    #[command(flatten)]
+    backend: BackendArgs,
     /// Field of view along the longer side, degrees [default: the pack's]
     #[arg(long, value_name = "DEG", value_parser = parse_fov, conflicts_with = "intrinsics", allow_hyphen_values = true)]
     fov: Option<f32>,
@@ -76,6 +80,13 @@ pub(super) struct FitArgs {
     /// Print each image's pose.json as one line instead of words
     #[arg(long)]
     json: bool,
+}
+
+impl FitArgs {
+    /// Refuses options that contradict each other.
+    pub(super) fn check(&self) -> Result<(), clap::Error> {
+        self.backend.check()
+    }
 }
 
 /// `--energy`.
@@ -111,22 +122,22 @@ struct Session<'a> {
     camera: Camera,
     start: StartSource,
     folder: Folder,
-    engine: Engine,
+    networks: Networks,
 }
 
 /// Networks take a second to load: only an image that can be read asks for them.
-enum Engine {
-    Idle(Box<(Pack, EstimateOptions)>),
+enum Networks {
+    Idle(Box<(Pack, EstimateOptions, Opened)>),
     Running(Box<Estimator>),
     Broken,
 }
 
-impl Engine {
+impl Networks {
     fn start(&mut self) -> anyhow::Result<&mut Estimator> {
         if let Self::Idle(_) = self
-            && let Self::Idle(both) = std::mem::replace(self, Self::Broken)
+            && let Self::Idle(all) = std::mem::replace(self, Self::Broken)
         {
-            let (pack, options) = *both;
+            let (pack, options, opened) = *all;
             if pack.texture.is_none() {
                 log::warn!(
                     "{}: no neural mesh in this pack; fitting to landmarks and mask alone",
@@ -135,7 +146,7 @@ impl Engine {
             }
             let files = NetworkFiles::of(&pack);
             *self = Self::Running(Box::new(
-                Estimator::new(pack, options).map_err(|e| files.fault(&e))?,
+                Estimator::with_backend(pack, options, opened).map_err(|e| files.fault(&e))?,
             ));
         }
         match self {
@@ -164,13 +175,15 @@ impl<'a> Session<'a> {
             max_persons: args.max_persons.into(),
             hypotheses: true,
         };
+        let start = StartSource::open(&args.init, &pack)?;
+        let opened = args.backend.choice().open()?;
         Ok(Self {
             args,
             energy,
             camera,
-            start: StartSource::open(&args.init, &pack)?,
+            start,
             folder,
-            engine: Engine::Idle(Box::new((pack, options))),
+            networks: Networks::Idle(Box::new((pack, options, opened))),
         })
     }
 
@@ -185,7 +198,7 @@ impl<'a> Session<'a> {
         if let Some(box_px) = self.args.box_px {
             check_box(box_px, width, height).map_err(|fault| anyhow!("{shown}: {fault}"))?;
         }
-        let estimator = self.engine.start()?;
+        let estimator = self.networks.start()?;
         let people = self
             .start
             .estimate(estimator, &photo, &intrinsics)
@@ -211,6 +224,7 @@ impl<'a> Session<'a> {
             intrinsics,
             source: self.camera.source(),
             pack: estimator.pack(),
+            engine: estimator.engine(),
             energy: self.energy,
             solver: self.args.solver,
         };

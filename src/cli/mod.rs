@@ -2,9 +2,11 @@
 //!
 //! Exit codes: 0 done, 1 something failed (one line `error: …` each), 2 the line itself is wrong.
 
+mod backend;
 mod camera;
 mod console;
 mod decode;
+mod devices;
 mod eval;
 mod fit;
 mod outputs;
@@ -23,6 +25,8 @@ const EXAMPLES: &str = "\
 Examples:
   neuralsmpl fit photo.jpg --out results         fit everybody in a photo
   neuralsmpl fit photo.jpg --box 86,329,739,896  only the person in this box
+  neuralsmpl fit photo.jpg --backend cpu         without the GPU
+  neuralsmpl devices                             what can run the fit
   neuralsmpl decode results/photo.pose.bin       print packets as JSON lines
   neuralsmpl pack check models/person            check a model pack";
 
@@ -44,6 +48,8 @@ struct Cli {
 enum Command {
     /// Fit the people in photographs
     Fit(fit::FitArgs),
+    /// List the Vulkan devices that can run the fit
+    Devices(devices::DevicesArgs),
     /// Print packets as JSON lines
     Decode(decode::DecodeArgs),
     /// Make pictures of synthetic people with their truth
@@ -73,10 +79,16 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
+    if let Command::Fit(args) = &cli.command
+        && let Err(error) = args.check()
+    {
+        return usage(&error);
+    }
     start_log(cli.quiet, cli.verbose);
     let console = Console::new(cli.quiet);
     let end = match &cli.command {
         Command::Fit(args) => fit::run(args, &console),
+        Command::Devices(args) => devices::run(args, &console),
         Command::Decode(args) => decode::run(args, &console),
         Command::Synth(args) => crate::synth::run(args)
             .map(|()| End::Done)

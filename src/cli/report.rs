@@ -6,9 +6,10 @@ use anyhow::Context;
 use image::{ImageFormat, RgbImage};
 
 use crate::emit::{
-    FORMAT, ImageInfo, IntrinsicsInfo, PackInfo, PacketContext, PersonRecord, PoseFile, VERSION,
-    packets, record,
+    BackendInfo, FORMAT, ImageInfo, IntrinsicsInfo, PackInfo, PacketContext, PersonRecord,
+    PoseFile, VERSION, packets, record,
 };
+use crate::engine::Engine;
 use crate::fit::Solver;
 use crate::frame::Intrinsics;
 use crate::pack::Pack;
@@ -33,6 +34,8 @@ pub(super) struct Subject<'a> {
     pub(super) source: &'static str,
     /// The pack.
     pub(super) pack: &'a Pack,
+    /// What has fitted.
+    pub(super) engine: &'a Engine,
     /// The energy.
     pub(super) energy: EnergyKind,
     /// The solver.
@@ -69,6 +72,7 @@ impl Subject<'_> {
                 name: self.pack.manifest.name.clone(),
                 model_id: self.pack.model_id(),
             },
+            backend: Some(BackendInfo::of(self.engine)),
             persons: persons.collect(),
         }
     }

@@ -43,7 +43,7 @@ pub(super) enum StartSource {
     /// The landmarks.
     Landmarks,
     /// An earlier result.
-    Earlier(PathBuf, PoseFile),
+    Earlier(PathBuf, Box<PoseFile>),
     /// A network.
     Regressor(Box<Regressor>),
 }
@@ -61,7 +61,7 @@ impl StartSource {
             return Ok(Self::Regressor(Box::new(regressor)));
         }
         let file = read_pose_file(path, &pack.manifest.body.joints)?;
-        Ok(Self::Earlier(path.clone(), file))
+        Ok(Self::Earlier(path.clone(), Box::new(file)))
     }
 
     /// Estimates the people of an image from these starts.

@@ -11,7 +11,7 @@ pub use message_json::message_json;
 pub use packets::{PacketContext, packets};
 pub use pose_file::{PoseFileError, read_pose_file};
 pub use pose_json::{
-    Energy, FORMAT, ImageInfo, IntrinsicsInfo, JointRecord, KeypointRecord, PackInfo, PersonRecord,
-    PoseFile, TermsRecord, TimingsRecord, VERSION,
+    BackendInfo, Energy, FORMAT, ImageInfo, IntrinsicsInfo, JointRecord, KeypointRecord, PackInfo,
+    PersonRecord, PoseFile, TermsRecord, TimingsRecord, VERSION,
 };
 pub use record::{COCO17, record};

@@ -150,7 +150,8 @@ impl PersonRecord {
 #[cfg(test)]
 mod tests {
     use super::super::pose_json::{
-        Energy, ImageInfo, IntrinsicsInfo, JointRecord, PackInfo, TermsRecord, TimingsRecord,
+        BackendInfo, Energy, ImageInfo, IntrinsicsInfo, JointRecord, PackInfo, TermsRecord,
+        TimingsRecord,
     };
     use super::*;
     use crate::readout::Visibility;
@@ -201,6 +202,12 @@ mod tests {
                 name: "person".to_owned(),
                 model_id: 7,
             },
+            backend: Some(BackendInfo {
+                name: "cpu".to_owned(),
+                device: None,
+                switches: 1,
+                overflows: 0,
+            }),
             persons: vec![PersonRecord {
                 id: 1,
                 score: 0.9,

@@ -29,6 +29,9 @@ pub struct PoseFile {
     pub intrinsics: IntrinsicsInfo,
     /// The model pack.
     pub pack: PackInfo,
+    /// What has fitted; files of earlier versions of the program do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<BackendInfo>,
     /// Everybody who was found, surest first.
     pub persons: Vec<PersonRecord>,
 }
@@ -74,6 +77,19 @@ pub struct PackInfo {
     pub name: String,
     /// As in packets: the first four bytes, little-endian, of the SHA-256 of `pack.toml`.
     pub model_id: u32,
+}
+
+/// What has fitted, and what happened to it since the program started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendInfo {
+    /// `cpu` or `vulkan`.
+    pub name: String,
+    /// Name of the Vulkan device; null for the CPU.
+    pub device: Option<String>,
+    /// Times that the CPU took over from a Vulkan device.
+    pub switches: u32,
+    /// Fixed-point numbers that left their range on the device and were computed again.
+    pub overflows: u64,
 }
 
 /// One person.

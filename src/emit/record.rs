@@ -3,9 +3,10 @@
 use glam::Vec3;
 
 use super::pose_json::{
-    Energy, JointRecord, KeypointRecord, PersonRecord, TermsRecord, TimingsRecord,
+    BackendInfo, Energy, JointRecord, KeypointRecord, PersonRecord, TermsRecord, TimingsRecord,
 };
 use crate::energy::Terms;
+use crate::engine::Engine;
 use crate::fit::Solver;
 use crate::frame::Intrinsics;
 use crate::limits::NEAR_M;
@@ -64,6 +65,19 @@ pub fn record(
             init: short(fit.timings.init),
             fit: short(fit.timings.fit),
         },
+    }
+}
+
+impl BackendInfo {
+    /// What an engine says of itself.
+    pub fn of(engine: &Engine) -> Self {
+        let report = engine.report();
+        Self {
+            name: engine.device().map_or("cpu", |_| "vulkan").to_owned(),
+            device: engine.device().map(str::to_owned),
+            switches: report.switches,
+            overflows: report.overflows,
+        }
     }
 }
 

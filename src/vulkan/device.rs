@@ -41,7 +41,11 @@ pub(super) fn instance(options: &Options) -> Result<Arc<Instance>, VulkanError> 
         };
         info.enabled_validation_features = vec![ValidationFeatureEnable::SynchronizationValidation];
     }
-    Instance::new(library, info).map_err(|e| refused("Vulkan", "opening an instance", e))
+    Instance::new(library, info).map_err(|e| match e {
+        // What the loader answers where no driver is installed.
+        Validated::Error(vulkano::VulkanError::IncompatibleDriver) => VulkanError::NoDevice,
+        other => refused("Vulkan", "opening an instance", other),
+    })
 }
 
 /// Hands every message of the validation layer to the options' receiver.

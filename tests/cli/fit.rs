@@ -206,6 +206,7 @@ fn help_and_version_go_to_stdout() {
         vec!["--help"],
         vec!["fit", "--help"],
         vec!["decode", "--help"],
+        vec!["devices", "--help"],
         vec!["pack", "--help"],
     ] {
         assert!(room.succeed(&command).contains("Examples:"), "{command:?}");

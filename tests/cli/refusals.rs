@@ -185,6 +185,36 @@ fn options_that_cannot_be() {
 }
 
 #[test]
+fn backends_that_cannot_be() {
+    let room = Room::new();
+    room.put_image("a.png", &nobody());
+    let table: [(&[&str], &[&str]); 6] = [
+        (
+            &["--backend", "cpu", "--device", "0"],
+            &["--device 0", "--backend cpu", "expected", "leave one"],
+        ),
+        (
+            &["--until", "raster"],
+            &["--until", "expected", "--backend vulkan"],
+        ),
+        (
+            &["--backend", "cpu", "--until", "raster"],
+            &["--until", "expected", "--backend vulkan"],
+        ),
+        (&["--backend", "cuda"], &["cuda", "auto", "cpu", "vulkan"]),
+        (
+            &["--backend", "vulkan", "--until", "end"],
+            &["end", "raster", "priors"],
+        ),
+        (&["--device", ""], &["--device"]),
+    ];
+    for (options, words) in table {
+        let line = [&["fit", "a.png", "--out", "out"], options].concat();
+        room.refuse(2, &line, words);
+    }
+}
+
+#[test]
 fn folders_that_take_no_results() {
     let room = Room::new();
     room.put_image("a.png", &nobody()).put("file", b"");

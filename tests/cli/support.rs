@@ -55,7 +55,8 @@ impl Room {
         let mut command = Command::new(env!("CARGO_BIN_EXE_neuralsmpl"));
         command
             .current_dir(self.folder.path())
-            .env("NEURALSMPL_PACK", repository("models/person"));
+            .env("NEURALSMPL_PACK", repository("models/person"))
+            .env("NEURALSMPL_PIPELINE_CACHE", "none");
         command
     }
 
