@@ -2,6 +2,9 @@
 # Every check of this repository, in the release profile throughout, so that the dependencies
 # compile once. Stops at the first that fails. A step that cannot run here says SKIPPED and why.
 #
+# Tests of the GPU run on the first Vulkan device, Mesa's lavapipe included (NEURALSMPL_TEST_DEVICE names
+# another), and on one thread of it.
+#
 # Python tests run in training/.venv, or with the interpreter that NEURALSMPL_PYTHON names.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -23,7 +26,16 @@ skip() { printf '\n== %s: SKIPPED, %s\n' "$1" "$2"; }
 step format cargo fmt --all --check
 step lints cargo clippy --workspace --all-targets --release -- -D warnings
 step documentation env RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --workspace --release
+export LP_NUM_THREADS=${LP_NUM_THREADS:-0}
 step tests cargo test --workspace --release
+
+# Tests of the GPU pass without one; this line says whether they have run.
+devices=$(cargo run --release --quiet -- devices 2>&1 || true)
+case "$devices" in
+*Vulkan\ [0-9]*) printf '\n== vulkan: tested on\n%s\n' "$devices" ;;
+*) skip vulkan "$devices" ;;
+esac
+command -v spirv-val >/dev/null 2>&1 || skip spirv-val "not installed (Debian package spirv-tools)"
 
 if cargo deny --version >/dev/null 2>&1; then
   step licences cargo deny --log-level error check licenses bans sources

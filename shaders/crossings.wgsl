@@ -48,7 +48,7 @@ fn cross_outlines(slot: u32, edge: u32) {
         return;
     }
     let side = side_of(slot, edge);
-    for (var outline = 0u; outline < u32(side.outline); outline++) {
+    for (var outline = 0u; outline < turns(side.outline); outline++) {
     let near = unordered(atomicLoad(&counters[slot * COUNTERS + NEAR_DEPTH]));
     let far = unordered(atomicLoad(&counters[slot * COUNTERS + FAR_DEPTH]));
     cross_lines(slot, edge, side, 0u, near, far);

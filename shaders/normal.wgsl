@@ -121,7 +121,7 @@ fn gather_bone(slot: u32, bone: u32, thread: u32) {
         let i = topology[settings.at_entries + 2u * entry];
         let share = bitcast<f32>(topology[settings.at_entries + 2u * entry + 1u]);
         let force = force_at(slot, i);
-        for (var here = 0u; here < u32(force.any); here++) {
+        for (var here = 0u; here < turns(force.any); here++) {
         let motion = motion_of(slot, i);
         let p = global * motion.rest + offset;
         let g = share * force.g;
@@ -163,7 +163,7 @@ fn gather_betas(slot: u32, run: u32, thread: u32) {
     var largest = vec2<u32>(0u);
     for (var i = run * BETA_RUN + thread; i < end; i += GATHER) {
         let force = force_at(slot, i);
-        for (var here = 0u; here < u32(force.any); here++) {
+        for (var here = 0u; here < turns(force.any); here++) {
         let motion = motion_of(slot, i);
         for (var b = 0u; b < MAX_BETAS; b++) {
             let wb = force.w * motion.by_beta[b];
@@ -244,17 +244,17 @@ fn normal(
     let is_run = group.x >= betas && group.x < priors && moving;
     let is_prior = group.x == priors;
     let is_feature = group.x > priors && moving;
-    // Loops of one turn stand for branches, see score.wgsl; barriers stay outside of them.
-    for (var here = 0u; here < u32(is_bone); here++) {
+    // Loops of one turn stand for branches; barriers stay outside of them.
+    for (var here = 0u; here < turns(is_bone); here++) {
         gather_bone(slot, group.x, thread);
     }
-    for (var here = 0u; here < u32(is_run); here++) {
+    for (var here = 0u; here < turns(is_run); here++) {
         gather_betas(slot, group.x - betas, thread);
     }
-    for (var here = 0u; here < u32(is_feature); here++) {
+    for (var here = 0u; here < turns(is_feature); here++) {
         gather_feature(slot, group.x - priors - 1u, thread);
     }
-    for (var here = 0u; here < u32(is_prior); here++) {
+    for (var here = 0u; here < turns(is_prior); here++) {
         priors_angles(slot, thread);
     }
     workgroupBarrier();
@@ -264,18 +264,18 @@ fn normal(
     for (var o = thread; is_run && o < BETA_SUMS; o += GATHER) {
         beta_partials[(slot * settings.beta_runs + group.x - betas) * BETA_SUMS + o] = sum_row(o);
     }
-    for (var here = 0u; here < u32(is_feature); here++) {
+    for (var here = 0u; here < turns(is_feature); here++) {
         sum_feature(slot, group.x - priors - 1u, runs, thread);
     }
-    for (var here = 0u; here < u32(is_prior); here++) {
+    for (var here = 0u; here < turns(is_prior); here++) {
         priors_pull(thread);
     }
     workgroupBarrier();
-    for (var here = 0u; here < u32(is_prior); here++) {
+    for (var here = 0u; here < turns(is_prior); here++) {
         priors_gradient(slot, thread);
     }
     workgroupBarrier();
-    for (var here = 0u; here < u32(is_prior); here++) {
+    for (var here = 0u; here < turns(is_prior); here++) {
         priors_system(slot, thread);
     }
 }

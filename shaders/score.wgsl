@@ -7,8 +7,7 @@
 //      gates to the accumulators
 // Twin: src/cpu/score.rs
 //
-// The workgroups behind those of the tiles find crossings. Loops of one turn stand for branches: a
-// compiler that turns branches into masks, as those for CPUs do, still skips a loop that no thread enters.
+// The workgroups behind those of the tiles find crossings.
 
 @group(0) @binding(7) var<storage, read> topology: array<u32>;
 @group(0) @binding(12) var<storage, read> states: array<State>;
@@ -110,17 +109,17 @@ fn score(
     let at = tile * TILE + vec2<u32>(local % TILE, local / TILE);
     let cell = at.y * settings.grid + at.x;
     let here = group.x < settings.score_groups && at.x < settings.grid && at.y < settings.grid;
-    for (var inside = 0u; inside < u32(here); inside++) {
+    for (var inside = 0u; inside < turns(here); inside++) {
         let key = keys[slot * cells + cell];
         let scored = frames[person_of(slot)].weight > 0.0;
         if (key == EMPTY || !scored) {
             ratios[slot * cells + cell] = vec2<f32>(0.0, select(1.0, 0.0, key == EMPTY));
         }
-        for (var covered = 0u; covered < u32(key != EMPTY && scored); covered++) {
+        for (var covered = 0u; covered < turns(key != EMPTY && scored); covered++) {
             score_cell(slot, cell, key, vec2<f32>(at) + 0.5);
         }
     }
-    for (var edges = 0u; edges < u32(group.x >= settings.score_groups); edges++) {
+    for (var edges = 0u; edges < turns(group.x >= settings.score_groups); edges++) {
         cross_outlines(slot, (group.x - settings.score_groups) * 64u + local);
     }
 }

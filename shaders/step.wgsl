@@ -51,7 +51,7 @@ fn sum_energies(slot: u32, thread: u32) -> Terms {
     scratch[2u * thread] = sum.x;
     scratch[2u * thread + 1u] = sum.y;
     workgroupBarrier();
-    for (var here = 0u; here < u32(thread == 0u); here++) {
+    for (var here = 0u; here < turns(thread == 0u); here++) {
         for (var i = 1u; i < THREADS; i++) {
             sum += vec2<f32>(scratch[2u * i], scratch[2u * i + 1u]);
         }
@@ -422,8 +422,7 @@ fn step(
         return;
     }
     let terms = sum_energies(slot, thread);
-    // A loop of one turn stands for a branch, see score.wgsl.
-    for (var here = 0u; here < u32(thread == 0u); here++) {
+    for (var here = 0u; here < turns(thread == 0u); here++) {
         let overflow = counters[slot * COUNTERS + OVERFLOWS] > 0u;
         update_scales(slot, overflow);
         actions = 0u;

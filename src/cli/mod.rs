@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 something failed (one line `error: …` each), 2 the line itself is wrong.
 
 mod backend;
+mod bench;
 mod camera;
 mod console;
 mod decode;
@@ -50,6 +51,8 @@ enum Command {
     Fit(fit::FitArgs),
     /// List the Vulkan devices that can run the fit
     Devices(devices::DevicesArgs),
+    /// Time the fit on this machine, on one page
+    Bench(bench::BenchArgs),
     /// Print packets as JSON lines
     Decode(decode::DecodeArgs),
     /// Make pictures of synthetic people with their truth
@@ -79,9 +82,12 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage(&error),
     };
-    if let Command::Fit(args) = &cli.command
-        && let Err(error) = args.check()
-    {
+    let checked = match &cli.command {
+        Command::Fit(args) => args.check(),
+        Command::Bench(args) => args.backend.check(),
+        _ => Ok(()),
+    };
+    if let Err(error) = checked {
         return usage(&error);
     }
     start_log(cli.quiet, cli.verbose);
@@ -89,6 +95,7 @@ pub fn main() -> ExitCode {
     let end = match &cli.command {
         Command::Fit(args) => fit::run(args, &console),
         Command::Devices(args) => devices::run(args, &console),
+        Command::Bench(args) => bench::run(args, &console),
         Command::Decode(args) => decode::run(args, &console),
         Command::Synth(args) => crate::synth::run(args)
             .map(|()| End::Done)

@@ -2,6 +2,7 @@
 //!
 //! In:  body, pose, joints, gradients at camera-frame points and joint positions
 //! Out: gradient in the local tangent (R_j ← R_j exp δ_j), translation, betas
+//! Twin: shaders/normal.wgsl (points), shaders/adjoint.wgsl (finish)
 //!
 //! Forces and moments are summed per bone and carried up the tree, as in rigid-body dynamics:
 //! a turn δ of joint j moves every point p below it by δ × (p − t_j).

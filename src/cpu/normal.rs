@@ -2,6 +2,7 @@
 //!
 //! In:  body, joints, symmetric 3×3 curvature W at camera-frame points
 //! Out: `H[MAX_PARAMS²]`, symmetric, local tangent
+//! Twin: shaders/normal.wgsl (points), shaders/adjoint.wgsl (finish)
 //!
 //! Like the composite-rigid-body algorithm (Featherstone 1983): each bone gathers the 6×6
 //! "inertia" Jᵀ W J of its points, `J = [−[p]× I]`; subtrees add up; a pair of joints (j below l)

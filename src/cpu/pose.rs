@@ -2,6 +2,7 @@
 //!
 //! In:  body, pose
 //! Out: joints (global rotations, camera-frame positions, rest positions)
+//! Twin: shaders/pose.wgsl
 
 use glam::{Mat3, Vec3};
 

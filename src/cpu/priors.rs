@@ -2,6 +2,7 @@
 //!
 //! In:  pose, prior, limits
 //! Out: energy by term, adds to the parameter gradient and Hessian (local tangent)
+//! Twin: shaders/priors.wgsl
 
 use glam::{Mat3, Quat, Vec3};
 

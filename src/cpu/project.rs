@@ -2,6 +2,7 @@
 //!
 //! In:  points (camera frame, metres), camera
 //! Out: p = (u z, v z, z) with (u, v) in grid cells, and the depth window
+//! Twin: shaders/project.wgsl
 
 use glam::{Vec2, Vec3};
 

@@ -3,6 +3,7 @@
 //! In:  `keys[cells]`, homogeneous image points `[V]`, likelihood, mask ratio `[cells]`, weights
 //! Out: `ratio[cells]` (nats), `posterior[cells]` in 0..=1, gradient and curvature at the points,
 //!      gradient on the gates; returns the two sums of the energy
+//! Twin: shaders/score.wgsl
 //!
 //! Visibility is frozen within a step: the motion of the outline is the silhouette stage's.
 

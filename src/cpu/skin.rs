@@ -2,6 +2,7 @@
 //!
 //! In:  points, joints, betas, pose feature (vec(R − I), only for bodies with pose blend shapes)
 //! Out: positions in the camera frame, metres
+//! Twin: shaders/points.wgsl, shaders/skin.wgsl
 
 use glam::{Mat3, Vec3};
 

@@ -1,4 +1,6 @@
 //! Orientation gates: mixture weights α_k from the angle between a limb and the optical axis.
+//!
+//! Twin: shaders/pose.wgsl
 
 use super::Alphas;
 use crate::constants::{GATE_EDGE, GATE_POLE};

@@ -171,7 +171,7 @@ fn describe(number: usize, physical: &Arc<PhysicalDevice>) -> DeviceInfo {
         number,
         name: properties.device_name.clone(),
         kind: kind(properties.device_type),
-        version: physical.api_version().to_string(),
+        version: properties.api_version.to_string(),
         driver,
         memory,
         verdict: verdict(physical),

@@ -16,9 +16,11 @@ mod model;
 mod probe;
 mod program;
 pub mod shaders;
+mod traffic;
 
 pub use choose::{DeviceChoice, DeviceInfo, Preference, Verdict, list_devices};
 pub use context::{Context, Options};
 pub use error::VulkanError;
 pub use fitter::{Counters, Fault, StageTimes, VulkanFitter};
 pub use probe::VulkanStages;
+pub use traffic::{Traffic, traffic};

@@ -83,8 +83,11 @@ pub fn stages(
     .unwrap()
 }
 
+/// What the validation layer has said.
+pub type Said = Arc<Mutex<Vec<String>>>;
+
 /// A device under Khronos' validation layer, and what the layer has said.
-pub fn watched() -> Option<(Arc<Context>, Arc<Mutex<Vec<String>>>)> {
+pub fn watched() -> Option<(Arc<Context>, Said)> {
     if !Context::has_validation() {
         eprintln!("SKIPPED, validation layer: VK_LAYER_KHRONOS_validation is not installed");
         return None;
