@@ -110,10 +110,16 @@ fn same(a: &[Outcome], b: &[Outcome]) -> bool {
         })
 }
 
+/// Starts of the CPU, and how far they lie apart, metres.
+const SHIFTS: usize = 8;
+const SHIFT_M: f32 = 2e-6;
+
+/// Where a fit ends hangs on which step is just rejected: a start shifted by micrometres may send the CPU
+/// itself elsewhere. The device must end within what the CPU reaches from such starts.
 #[test]
 fn the_device_ends_where_the_cpu_does() {
     let _alone = alone();
-    let frame = Frame::new();
+    let mut frame = Frame::new();
     let Some(mut device) = frame.device(None) else {
         return;
     };
@@ -122,17 +128,28 @@ fn the_device_ends_where_the_cpu_does() {
     let mut frames = 0;
     for hypotheses in [false, true] {
         for persons in 1..=MAX_PERSONS {
-            let on_cpu = frame.fit(&mut cpu, persons, (steps, hypotheses));
+            let starts = frame.starts.clone();
+            let on_cpu: Vec<Vec<Outcome>> = (0..SHIFTS)
+                .map(|n| {
+                    for (start, kept) in frame.starts.iter_mut().zip(&starts) {
+                        start.translation.x = kept.translation.x + n as f32 * SHIFT_M;
+                    }
+                    frame.fit(&mut cpu, persons, (steps, hypotheses))
+                })
+                .collect();
+            frame.starts = starts;
             let on_device = frame.fit(&mut device, persons, (steps, hypotheses));
             frames += 1;
-            for (p, (a, b)) in on_cpu.iter().zip(&on_device).enumerate() {
+            for (p, b) in on_device.iter().enumerate() {
                 let what = format!("person {p} of {persons}, hypotheses {hypotheses}");
-                let (before, a_after, b_after) =
-                    (b.before.total(), a.after.total(), b.after.total());
-                println!("{what}: {before:.4} -> cpu {a_after:.4}, device {b_after:.4}");
-                assert!(b_after <= before && b.steps <= steps, "{what}: {b:?}");
-                let rough = tolerance::FIT_DEVICE * a_after.abs();
-                assert!((a_after - b_after).abs() <= rough, "{what}");
+                let ends = on_cpu.iter().map(|run| run[p].after.total());
+                let low = ends.clone().fold(f64::INFINITY, f64::min);
+                let high = ends.fold(f64::NEG_INFINITY, f64::max);
+                let (before, after) = (b.before.total(), b.after.total());
+                println!("{what}: {before:.4} -> cpu {low:.4} to {high:.4}, device {after:.4}");
+                assert!(after <= before && b.steps <= steps, "{what}: {b:?}");
+                let rough = tolerance::FIT_DEVICE * high.abs();
+                assert!((low - rough..high + rough).contains(&after), "{what}");
             }
         }
     }

@@ -110,6 +110,7 @@ impl Subject<'_> {
             calibrated: self.source == "given",
             image_size: [self.photo.width(), self.photo.height()]
                 .map(|side| u16::try_from(side).unwrap_or(u16::MAX)),
+            vulkan: self.engine.device().is_some(),
         };
         Ok([
             pose_file.to_text()?,

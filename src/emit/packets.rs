@@ -25,6 +25,8 @@ pub struct PacketContext {
     pub calibrated: bool,
     /// Width and height of the image, pixels.
     pub image_size: [u16; 2],
+    /// Whether a Vulkan device computed the fit.
+    pub vulkan: bool,
 }
 
 /// A subject and a pose packet for each person, framed; `person_id` and `sequence` count from 1 and 0.
@@ -75,7 +77,11 @@ fn pose(person_id: u16, sequence: u32, fit: &PersonFit, context: &PacketContext)
         person_id,
         // An image stands alone: no pose came before this one.
         flags: PoseFlags::RESTARTED,
-        backend: Backend::Cpu,
+        backend: if context.vulkan {
+            Backend::Vulkan
+        } else {
+            Backend::Cpu
+        },
         model_id: context.model_id,
         latency_us: ((fit.timings.locate + fit.timings.init + fit.timings.fit) * 1e3) as u32,
         translation: fit.pose.translation.to_array(),

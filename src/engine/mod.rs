@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// Fits all people of a frame, at most [`MAX_PERSONS`](crate::limits::MAX_PERSONS). `done`
-    /// receives each of them; where a device fails while it hands them over, all of them once more.
+    /// receives each of them.
     /// Allocates nothing after the first frame of a schedule, unless a device fails.
     pub fn fit_batch(&mut self, batch: &Batch<'_>, done: &mut Done<'_>) {
         self.report.frames += 1;
@@ -149,7 +149,7 @@ impl Engine {
         }
         self.report.switches += 1;
         let gone = std::mem::replace(&mut self.runner, Runner::Cpu);
-        if matches!(fault, VulkanError::Timeout { .. }) {
+        if fault.leaves_work_pending() {
             // The device may still be using the buffers.
             std::mem::forget(gone);
         }

@@ -68,6 +68,13 @@ pub enum VulkanError {
     Batch(String),
 }
 
+impl VulkanError {
+    /// Whether the device may still be using what was submitted: it must then never be freed.
+    pub fn leaves_work_pending(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
+}
+
 /// Why a pipeline cache was not used or not written; a warning, never a failure.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -17,7 +17,7 @@ use crate::body::Body;
 use crate::cpu::Workspace;
 use crate::cpu::project::DepthWindow;
 use crate::energy::EnergyModel;
-use crate::fit::{Backend, Batch, Done, Outcome, Schedule, mirror_pairs, mirrored};
+use crate::fit::{Backend, Batch, Done, Job, Outcome, Schedule, mirror_pairs, mirrored};
 use crate::limits::{DEVICE_TIMEOUT_S, MAX_PERSONS};
 use crate::pack::FitSettings;
 use crate::texture::Texture;
@@ -96,7 +96,12 @@ impl VulkanFitter {
         let fence = Fence::new(context.device.clone(), Default::default())
             .map_err(|e| context.refused("making a fence", e))?;
         frame::write_idle(&context, &buffers, &model)?;
-        program::warm_up(&context, &program, &fence)?;
+        if let Err(fault) = program::warm_up(&context, &program, &fence) {
+            if fault.leaves_work_pending() {
+                std::mem::forget((buffers, program, fence));
+            }
+            return Err(fault);
+        }
         Ok(Self {
             workspace: Workspace::new(body, grid),
             mirror: mirror_pairs(body),
@@ -251,39 +256,6 @@ impl VulkanFitter {
         Ok(())
     }
 
-    /// Reads the result of person `i` into the workspace.
-    fn download(&mut self, batch: &Batch<'_>, i: usize) -> Result<Outcome, VulkanError> {
-        let states = read(&self.context, self.buffers.at(binding::STATES))?;
-        let states: &[gpu::State] = bytemuck::cast_slice(&states);
-        let state = &states[i];
-        self.counters.overflows += u64::from(state.overflows);
-        self.counters.near_skipped += u64::from(state.near_skipped);
-        self.counters.unsolved += u64::from(state.unsolved);
-        let pose = download_pose(&state.best);
-        let job = &batch.jobs[i];
-        self.workspace.forward(batch.body, job.observation, &pose);
-        self.workspace.window = DepthWindow {
-            near: state.near,
-            far: state.far,
-        };
-        let cells = (self.model.fixed.grid * self.model.fixed.grid) as usize;
-        let words = read(&self.context, &self.buffers.readback)?;
-        self.workspace
-            .keys
-            .copy_from_slice(&words[i * cells..(i + 1) * cells]);
-        let ratios: &[[f32; 2]] = bytemuck::cast_slice(&words[MAX_PERSONS * cells..]);
-        for (cell, [ratio, posterior]) in ratios[i * cells..(i + 1) * cells].iter().enumerate() {
-            self.workspace.ratio[cell] = *ratio;
-            self.workspace.posterior[cell] = *posterior;
-        }
-        Ok(Outcome {
-            pose,
-            before: download_terms(&state.before),
-            after: download_terms(&state.after),
-            steps: state.steps,
-        })
-    }
-
     /// Time by dispatch on the device for one fit of `batch`, or `None` where the device has no
     /// timestamps.
     ///
@@ -362,10 +334,50 @@ impl Backend for VulkanFitter {
             .and_then(|()| self.submit(&recorded.commands[batch.jobs.len() - 1]));
         self.recorded = Some(recorded);
         result?;
-        for i in 0..batch.jobs.len() {
-            let outcome = self.download(batch, i)?;
+        // Both reads come first: what fails, fails before anybody was handed over.
+        let states = read(&self.context, self.buffers.at(binding::STATES))?;
+        let words = read(&self.context, &self.buffers.readback)?;
+        let states: &[gpu::State] = bytemuck::cast_slice(&states);
+        for (i, (job, state)) in batch.jobs.iter().zip(states).enumerate() {
+            self.counters.overflows += u64::from(state.overflows);
+            self.counters.near_skipped += u64::from(state.near_skipped);
+            self.counters.unsolved += u64::from(state.unsolved);
+            let outcome = download(&mut self.workspace, batch.body, job, state, &words, i);
             done(i, &outcome, &self.workspace);
         }
         Ok(())
+    }
+}
+
+/// Reads the result of person `i` into the workspace.
+fn download(
+    workspace: &mut Workspace,
+    body: &Body,
+    job: &Job<'_>,
+    state: &gpu::State,
+    readback: &[u32],
+    i: usize,
+) -> Outcome {
+    let pose = download_pose(&state.best);
+    workspace.forward(body, job.observation, &pose);
+    workspace.window = DepthWindow {
+        near: state.near,
+        far: state.far,
+    };
+    workspace.near_skipped = state.near_skipped;
+    let cells = workspace.keys.len();
+    workspace
+        .keys
+        .copy_from_slice(&readback[i * cells..(i + 1) * cells]);
+    let ratios: &[[f32; 2]] = bytemuck::cast_slice(&readback[MAX_PERSONS * cells..]);
+    for (cell, [ratio, posterior]) in ratios[i * cells..(i + 1) * cells].iter().enumerate() {
+        workspace.ratio[cell] = *ratio;
+        workspace.posterior[cell] = *posterior;
+    }
+    Outcome {
+        pose,
+        before: download_terms(&state.before),
+        after: download_terms(&state.after),
+        steps: state.steps,
     }
 }

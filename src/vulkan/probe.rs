@@ -71,7 +71,12 @@ impl VulkanStages {
         let fence = Fence::new(context.device.clone(), Default::default())
             .map_err(|e| context.refused("making a fence", e))?;
         frame::write_idle(&context, &buffers, &model)?;
-        program::warm_up(&context, &program, &fence)?;
+        if let Err(fault) = program::warm_up(&context, &program, &fence) {
+            if fault.leaves_work_pending() {
+                std::mem::forget((buffers, program, fence));
+            }
+            return Err(fault);
+        }
         Ok(Self {
             context,
             model,

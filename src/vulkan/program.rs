@@ -426,7 +426,12 @@ pub(super) fn warm_up(
         evaluations: 1,
     };
     let commands = program.record(context, plan, &[], &Extras::default())?;
-    submit(context, &commands, fence, DEVICE_WARM_UP_S)?;
+    if let Err(fault) = submit(context, &commands, fence, DEVICE_WARM_UP_S) {
+        if fault.leaves_work_pending() {
+            std::mem::forget(commands);
+        }
+        return Err(fault);
+    }
     context.keep_pipelines();
     Ok(())
 }
@@ -440,5 +445,9 @@ pub(super) fn copy_all(context: &Context, pairs: &[(Words, Words)]) -> Result<()
     let commands = recording.end()?;
     let fence = Fence::new(context.device.clone(), Default::default())
         .map_err(|e| context.refused("making a fence", e))?;
-    submit(context, &commands, &fence, DEVICE_TIMEOUT_S)
+    let done = submit(context, &commands, &fence, DEVICE_TIMEOUT_S);
+    if done.as_ref().is_err_and(VulkanError::leaves_work_pending) {
+        std::mem::forget((commands, fence, pairs.to_vec()));
+    }
+    done
 }
