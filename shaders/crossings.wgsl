@@ -48,10 +48,11 @@ fn cross_outlines(slot: u32, edge: u32) {
         return;
     }
     let side = side_of(slot, edge);
-    for (var outline = 0u; outline < turns(side.outline); outline++) {
+    if (!side.outline) {
+        return;
+    }
     let near = unordered(atomicLoad(&counters[slot * COUNTERS + NEAR_DEPTH]));
     let far = unordered(atomicLoad(&counters[slot * COUNTERS + FAR_DEPTH]));
     cross_lines(slot, edge, side, 0u, near, far);
     cross_lines(slot, edge, side, 1u, near, far);
-    }
 }

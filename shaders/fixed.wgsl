@@ -8,29 +8,34 @@
 // Largest single number: a quarter of the range.
 const LARGEST: f32 = 536870912.0;
 
-fn count_overflow(slot: u32) {
-    atomicAdd(&counters[slot * COUNTERS + OVERFLOWS], 1u);
+// What this thread has seen; `report_overflows` hands it over.
+var<private> overflows: u32 = 0u;
+
+fn report_overflows(slot: u32) {
+    if (overflows > 0u) {
+        atomicAdd(&counters[slot * COUNTERS + OVERFLOWS], overflows);
+    }
 }
 
 // `x` as fixed point; counted where it does not fit.
-fn fixed(slot: u32, x: f32, scale: f32) -> i32 {
+fn fixed(x: f32, scale: f32) -> i32 {
     let y = x * scale;
     // Written so that not-a-number counts too.
     if (!(abs(y) <= LARGEST)) {
-        count_overflow(slot);
+        overflows += 1u;
         return 0;
     }
     return i32(round(y));
 }
 
-fn add(slot: u32, at: u32, x: f32, scale: f32) {
-    let delta = fixed(slot, x, scale);
+fn add(at: u32, x: f32, scale: f32) {
+    let delta = fixed(x, scale);
     if (delta == 0) {
         return;
     }
     let old = atomicAdd(&accumulators[at], delta);
     let now = old + delta;
     if (((old ^ now) & (delta ^ now)) < 0) {
-        count_overflow(slot);
+        overflows += 1u;
     }
 }

@@ -128,8 +128,8 @@ struct Settings {
     momentum: f32,
     tolerance: f32,
     dims: f32,           // channels without padding
-    one: u32,
     pad0: f32,
+    pad1: f32,
     axes: vec4<f32>,     // of keypoint offsets
 }
 
@@ -225,12 +225,6 @@ struct Gate {
 }
 
 @group(0) @binding(0) var<uniform> settings: Settings;
-
-// Turns of a loop that stands for a branch. A compiler that turns branches into masks, as those for CPUs
-// do, still skips a loop that no thread enters, if it does not know that there is at most one turn.
-fn turns(enter: bool) -> u32 {
-    return select(0u, settings.one, enter);
-}
 
 // The slot of row `y` of a dispatch.
 fn slot_of(y: u32) -> u32 {

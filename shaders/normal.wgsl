@@ -121,7 +121,9 @@ fn gather_bone(slot: u32, bone: u32, thread: u32) {
         let i = topology[settings.at_entries + 2u * entry];
         let share = bitcast<f32>(topology[settings.at_entries + 2u * entry + 1u]);
         let force = force_at(slot, i);
-        for (var here = 0u; here < turns(force.any); here++) {
+        if (!force.any) {
+            continue;
+        }
         let motion = motion_of(slot, i);
         let p = global * motion.rest + offset;
         let g = share * force.g;
@@ -139,7 +141,6 @@ fn gather_bone(slot: u32, bone: u32, thread: u32) {
                 shift_betas[b] += wb;
                 turn_betas[b] += cross(p, wb);
             }
-        }
         }
     }
     for (var c = 0u; c < 3u; c++) {
@@ -163,7 +164,9 @@ fn gather_betas(slot: u32, run: u32, thread: u32) {
     var largest = vec2<u32>(0u);
     for (var i = run * BETA_RUN + thread; i < end; i += GATHER) {
         let force = force_at(slot, i);
-        for (var here = 0u; here < turns(force.any); here++) {
+        if (!force.any) {
+            continue;
+        }
         let motion = motion_of(slot, i);
         for (var b = 0u; b < MAX_BETAS; b++) {
             let wb = force.w * motion.by_beta[b];
@@ -178,7 +181,6 @@ fn gather_betas(slot: u32, run: u32, thread: u32) {
                 u32(max(abs(sum_at(at)), max(abs(sum_at(at + 1u)), abs(sum_at(at + 2u))))),
                 u32(max(abs(sum_at(at + 3u)), max(abs(sum_at(at + 4u)), abs(sum_at(at + 5u))))),
             ));
-        }
         }
     }
     if (largest.x > 0u) {
@@ -244,17 +246,17 @@ fn normal(
     let is_run = group.x >= betas && group.x < priors && moving;
     let is_prior = group.x == priors;
     let is_feature = group.x > priors && moving;
-    // Loops of one turn stand for branches; barriers stay outside of them.
-    for (var here = 0u; here < turns(is_bone); here++) {
+    // Barriers stay outside of the branches.
+    if (is_bone) {
         gather_bone(slot, group.x, thread);
     }
-    for (var here = 0u; here < turns(is_run); here++) {
+    if (is_run) {
         gather_betas(slot, group.x - betas, thread);
     }
-    for (var here = 0u; here < turns(is_feature); here++) {
+    if (is_feature) {
         gather_feature(slot, group.x - priors - 1u, thread);
     }
-    for (var here = 0u; here < turns(is_prior); here++) {
+    if (is_prior) {
         priors_angles(slot, thread);
     }
     workgroupBarrier();
@@ -264,18 +266,18 @@ fn normal(
     for (var o = thread; is_run && o < BETA_SUMS; o += GATHER) {
         beta_partials[(slot * settings.beta_runs + group.x - betas) * BETA_SUMS + o] = sum_row(o);
     }
-    for (var here = 0u; here < turns(is_feature); here++) {
+    if (is_feature) {
         sum_feature(slot, group.x - priors - 1u, runs, thread);
     }
-    for (var here = 0u; here < turns(is_prior); here++) {
+    if (is_prior) {
         priors_pull(thread);
     }
     workgroupBarrier();
-    for (var here = 0u; here < turns(is_prior); here++) {
+    if (is_prior) {
         priors_gradient(slot, thread);
     }
     workgroupBarrier();
-    for (var here = 0u; here < turns(is_prior); here++) {
+    if (is_prior) {
         priors_system(slot, thread);
     }
 }

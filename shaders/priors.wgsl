@@ -87,7 +87,7 @@ fn priors_gradient(slot: u32, thread: u32) {
 fn priors_system(slot: u32, thread: u32) {
     let n = 3u * (settings.joints - 1u);
     let base = slot * PRIOR_SYSTEM;
-    for (var first = 0u; first < turns(thread == 0u); first++) {
+    if (thread == 0u) {
         var energy = vec2<f32>(0.0);
         for (var i = 0u; i < n; i++) {
             energy.x += 0.5 * settings.w_prior * off[i] * pull[i];

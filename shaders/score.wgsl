@@ -24,12 +24,12 @@ fn corner(slot: u32, vertex: u32, p: vec3<f32>, d: vec2<f32>, c: vec2<f32>, shar
     let at = sums_of(slot) + ACCUMULATORS * vertex;
     let gradient = states[slot].gradient_scale;
     let curvature = states[slot].curvature_scale;
-    add(slot, at, a.x, gradient);
-    add(slot, at + 1u, a.y, gradient);
-    add(slot, at + 2u, dot(p.xy / p.z - c, a), gradient);
-    add(slot, at + 3u, share * h.x, curvature);
-    add(slot, at + 4u, share * h.y, curvature);
-    add(slot, at + 5u, share * h.z, curvature);
+    add(at, a.x, gradient);
+    add(at + 1u, a.y, gradient);
+    add(at + 2u, dot(p.xy / p.z - c, a), gradient);
+    add(at + 3u, share * h.x, curvature);
+    add(at + 4u, share * h.y, curvature);
+    add(at + 5u, share * h.z, curvature);
 }
 
 fn score_cell(slot: u32, cell: u32, key: u32, c: vec2<f32>) {
@@ -89,9 +89,9 @@ fn score_cell(slot: u32, cell: u32, key: u32, c: vec2<f32>) {
     let to = gate_sums_of(slot) + cell % REPLICAS * (MAX_JOINTS * MAX_COMPONENTS);
     for (var k = 0u; k < COMPONENTS; k++) {
         let d = -weight * s.d_alpha[k];
-        add(slot, to + limb_of(face.x) * MAX_COMPONENTS + k, b.x * d, scale);
-        add(slot, to + limb_of(face.y) * MAX_COMPONENTS + k, b.y * d, scale);
-        add(slot, to + limb_of(face.z) * MAX_COMPONENTS + k, b.z * d, scale);
+        add(to + limb_of(face.x) * MAX_COMPONENTS + k, b.x * d, scale);
+        add(to + limb_of(face.y) * MAX_COMPONENTS + k, b.y * d, scale);
+        add(to + limb_of(face.z) * MAX_COMPONENTS + k, b.z * d, scale);
     }
 }
 
@@ -109,17 +109,18 @@ fn score(
     let at = tile * TILE + vec2<u32>(local % TILE, local / TILE);
     let cell = at.y * settings.grid + at.x;
     let here = group.x < settings.score_groups && at.x < settings.grid && at.y < settings.grid;
-    for (var inside = 0u; inside < turns(here); inside++) {
+    if (here) {
         let key = keys[slot * cells + cell];
         let scored = frames[person_of(slot)].weight > 0.0;
         if (key == EMPTY || !scored) {
             ratios[slot * cells + cell] = vec2<f32>(0.0, select(1.0, 0.0, key == EMPTY));
         }
-        for (var covered = 0u; covered < turns(key != EMPTY && scored); covered++) {
+        if (key != EMPTY && scored) {
             score_cell(slot, cell, key, vec2<f32>(at) + 0.5);
         }
     }
-    for (var edges = 0u; edges < turns(group.x >= settings.score_groups); edges++) {
+    if (group.x >= settings.score_groups) {
         cross_outlines(slot, (group.x - settings.score_groups) * 64u + local);
     }
+    report_overflows(slot);
 }

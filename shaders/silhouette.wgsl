@@ -24,8 +24,8 @@ var<workgroup> gained: array<vec2<f32>, SLOTS>;
 
 fn end_gradient(slot: u32, vertex: u32, axis: u32, gradient: f32, curvature: f32) {
     let at = sums_of(slot) + ACCUMULATORS * vertex;
-    add(slot, at + axis, gradient, states[slot].gradient_scale);
-    add(slot, at + 3u + 2u * axis, curvature, states[slot].curvature_scale);
+    add(at + axis, gradient, states[slot].gradient_scale);
+    add(at + 3u + 2u * axis, curvature, states[slot].curvature_scale);
 }
 
 fn gain(slot: u32, pair: u32, axis: u32, key: u32) -> vec2<f32> {
@@ -134,4 +134,5 @@ fn silhouette(
         }
         energies[slot * energy_count() + group.x] = sum;
     }
+    report_overflows(slot);
 }

@@ -79,7 +79,7 @@ impl Buffers {
             out.sizes.push((name, made.size()));
             out.all.push(made);
         }
-        super::program::copy_all(context, &fixed)?;
+        super::record::copy_all(context, &fixed)?;
         Ok(out)
     }
 

@@ -12,6 +12,7 @@ use super::error::VulkanError;
 use super::frame::{self, Legs, Person, download_pose, download_terms};
 use super::model::Model;
 use super::program::{self, DISPATCHES, Extras, Plan, Program};
+use super::record;
 use super::shaders::{self as gpu, binding};
 use crate::body::Body;
 use crate::cpu::Workspace;
@@ -251,7 +252,7 @@ impl VulkanFitter {
                 .context
                 .call("submitting a frame", vulkano::VulkanError::DeviceLost));
         }
-        program::submit(&self.context, commands, &self.fence, DEVICE_TIMEOUT_S)?;
+        record::submit(&self.context, commands, &self.fence, DEVICE_TIMEOUT_S)?;
         self.counters.frames += 1;
         Ok(())
     }

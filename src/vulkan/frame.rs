@@ -159,8 +159,7 @@ pub(super) fn frame(
 }
 
 /// Fixed-point numbers per unit that suit what a cell can contribute: its largest slope over a
-/// triangle one cell high, sixteen cells at a vertex, is 2^24. Thinner triangles have seven bits of
-/// room, and an overflow is counted and repeated with a smaller scale.
+/// triangle one cell high, 64 cells at a vertex, is 2^24. Thinner triangles have seven bits of room, and an overflow is counted and repeated with a smaller scale.
 fn scales(model: &Model, energy: &EnergyModel, weight: f32, mask_weight: f32) -> [f32; 3] {
     const CELLS: f32 = 16.0;
     /// Largest ratios of a cell by feature and by mask, nats.

@@ -15,6 +15,7 @@ mod frame;
 mod model;
 mod probe;
 mod program;
+mod record;
 pub mod shaders;
 mod traffic;
 

@@ -56,7 +56,6 @@ impl Model {
             tiles: count(grid).div_ceil(TILE),
             channels: texture.map_or(1, |t| count(t.channels.div_ceil(4))),
             dims: texture.map_or(4.0, |t| t.channels as f32),
-            one: 1,
             limits: count(model.limits.len()),
             beta_runs: count(body.vertices.len() + body.keypoints.len()).div_ceil(BETA_RUN),
             score_groups: count(grid).div_ceil(TILE).pow(2),

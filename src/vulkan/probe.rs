@@ -13,6 +13,7 @@ use super::error::VulkanError;
 use super::frame::{self, Legs, Person};
 use super::model::Model;
 use super::program::{self, Extras, Plan, Program};
+use super::record;
 use super::shaders::{
     self as gpu, ACCUMULATORS, LANDMARK, ROTATIONS, TRIAL, TRIAL_GRADIENT, binding,
 };
@@ -185,7 +186,7 @@ impl VulkanStages {
             self.channels,
             std::iter::once(person),
         )?;
-        program::submit(&self.context, &self.commands, &self.fence, DEVICE_TIMEOUT_S)?;
+        record::submit(&self.context, &self.commands, &self.fence, DEVICE_TIMEOUT_S)?;
         let states = buffers::read(&self.context, self.buffers.at(binding::STATES))?;
         Ok(bytemuck::cast_slice::<u32, gpu::State>(&states)[0])
     }
