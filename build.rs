@@ -172,7 +172,7 @@ fn binary(module: &Module, info: &ModuleInfo) -> Result<Vec<u8>, Fault> {
         lang_version: (1, 3),
         flags: spv::WriterFlags::empty(),
         zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-        // Every loop ends by its own bound; a counter in each would cost a tenth.
+        // Every loop ends by its own bound.
         force_loop_bounding: false,
         emit_int_div_checks: false,
         ..spv::Options::default()
