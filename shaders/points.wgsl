@@ -1,4 +1,4 @@
-// Points before and after skinning; the inner functions of skin, keypoints and normal.
+// Points before and after skinning; the inner functions of skin and normal.
 // Twin: src/cpu/skin.rs
 
 @group(0) @binding(5) var<storage, read> shapes: array<vec4<f32>>;
@@ -44,12 +44,6 @@ fn global_of(slot: u32, joint: u32) -> mat3x3<f32> {
     return mat3x3<f32>(joints[at].global[0].xyz, joints[at].global[1].xyz, joints[at].global[2].xyz);
 }
 
-// Where one bone alone would put a point of rest position x.
-fn carried(slot: u32, joint: u32, x: vec3<f32>) -> vec3<f32> {
-    let at = slot * MAX_JOINTS + joint;
-    return global_of(slot, joint) * (x - joints[at].rest.xyz) + joints[at].position.xyz;
-}
-
 // A point under the blend of its joints.
 struct Blended {
     rest: vec3<f32>,               // body frame
@@ -76,17 +70,4 @@ fn blended(slot: u32, i: u32) -> Blended {
         }
     }
     return out;
-}
-
-// A point in the camera frame, metres.
-fn skinned(slot: u32, i: u32) -> vec3<f32> {
-    let x = rest_point(slot, i);
-    let w = weights[i];
-    var p = vec3<f32>(0.0);
-    for (var k = 0u; k < 4u; k++) {
-        if (w[k] > 0.0) {
-            p += w[k] * carried(slot, carrier(i, k), x);
-        }
-    }
-    return p;
 }
