@@ -4,7 +4,24 @@
 //! upsamplings, views. [`Program::new`] fuses it, lays every tensor out channels-last in one arena
 //! and packs the weights for the processor; [`Program::run`] then allocates nothing.
 //!
-//! The kernels ([`isa`]) are chosen by what the processor has, with a portable fallback.
+//! The kernels ([`Isa`]) are chosen by what the processor has, with a portable fallback.
 
-pub mod isa;
+mod arena;
+mod error;
+mod execute;
+mod fuse;
+mod graph;
+mod isa;
 mod kernel;
+mod layout;
+mod ops;
+mod pool;
+mod program;
+mod step;
+mod view;
+
+pub use error::{GraphError, RunError};
+pub use graph::{Coding, Conv, Graph, Op, Upsample, Value, Weights, Window};
+pub use isa::Isa;
+pub use pool::Pool;
+pub use program::{Arena, Placed, Program, StepInfo};

@@ -1,0 +1,456 @@
+//! Fusion: a graph's nodes become as few operations as there are kernels for.
+//!
+//! - convolution → clip → add → clip become one, over f32;
+//! - dequantize → convolution → clip → quantize become one over codes, and so does the addition of
+//!   a residual that follows (dequantize → add → clip → quantize);
+//! - add → clip; dequantize, add, clip, quantize likewise;
+//! - what only moves numbers (max pool, nearest upsample, views, concatenation) works on codes
+//!   where its inputs are codes of one coding.
+//!
+//! Roundings stay where the graph has them.
+
+use crate::graph::{Coding, Conv, Graph, Op, Upsample, Value, Weights, Window};
+use crate::kernel::{Clamp, Code};
+
+/// The numbers of a value: real, or codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Operand {
+    pub value: Value,
+    pub codes: bool,
+}
+
+/// A value's codes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Coded {
+    pub holder: Value,
+    pub coding: Coding,
+}
+
+/// What a convolution over codes gives.
+#[derive(Clone, Debug)]
+pub(crate) enum CodedOut {
+    /// Real numbers within `pre`, then `added` (the second input), then `post`.
+    Real { pre: Clamp, post: Clamp },
+    /// Codes; with a residual (the second input) its coding, the sum's coding and limits.
+    Code {
+        coding: Coding,
+        code: Code,
+        added: Option<(Coding, Coding, Code)>,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Real {
+        conv: usize,
+        pre: Clamp,
+        post: Clamp,
+    },
+    Coded {
+        conv: usize,
+        x: Coding,
+        out: CodedOut,
+    },
+    AddReal(Clamp),
+    AddCodes {
+        inputs: [Coding; 2],
+        out: Coding,
+        code: Code,
+    },
+    Clip(Clamp),
+    MaxPool(Window),
+    Upsample(Upsample),
+    Sigmoid,
+    Quantize(Coding),
+    Dequantize(Coding),
+    Reshape,
+    Permute(Vec<usize>),
+    Concat(usize),
+}
+
+/// One operation after fusion.
+#[derive(Clone, Debug)]
+pub(crate) struct Fused {
+    pub name: String,
+    pub kind: Kind,
+    pub inputs: Vec<Operand>,
+    pub output: Operand,
+    /// Zero point of an output of codes.
+    pub zero: i32,
+    /// Nodes of the graph that it replaces.
+    pub nodes: usize,
+    order: (usize, usize),
+}
+
+pub(crate) const FREE: Clamp = Clamp {
+    least: f32::NEG_INFINITY,
+    most: f32::INFINITY,
+};
+
+/// The weights and geometry behind an index of [`Kind`].
+pub(crate) fn conv_of(graph: &Graph, index: usize) -> Option<&Conv> {
+    match &graph.nodes[index].op {
+        Op::Conv(conv) => Some(conv),
+        _ => None,
+    }
+}
+
+/// Fuses a graph; operations come in an order in which they can run.
+pub(crate) fn fuse(graph: &Graph) -> Vec<Fused> {
+    let mut pass = Pass::new(graph);
+    for index in 0..graph.nodes.len() {
+        if !pass.done[index] {
+            pass.visit(index);
+        }
+    }
+    for output in &graph.outputs {
+        pass.real(*output);
+    }
+    let mut fused = pass.fused;
+    fused.sort_by_key(|f| f.order);
+    fused
+}
+
+struct Pass<'a> {
+    graph: &'a Graph,
+    users: Vec<Vec<usize>>,
+    coded: Vec<Option<Coded>>,
+    /// Absorbed by an operation, or gone.
+    done: Vec<bool>,
+    /// Its real numbers are made by an operation.
+    real: Vec<bool>,
+    fused: Vec<Fused>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(graph: &'a Graph) -> Self {
+        let n = graph.nodes.len();
+        let mut users = vec![Vec::new(); n];
+        for (index, node) in graph.nodes.iter().enumerate() {
+            for input in &node.inputs {
+                users[input.0].push(index);
+            }
+        }
+        for output in &graph.outputs {
+            // An output counts twice, so it is never absorbed.
+            users[output.0].extend([usize::MAX; 2]);
+        }
+        let mut pass = Self {
+            graph,
+            users,
+            coded: vec![None; n],
+            done: vec![false; n],
+            real: vec![false; n],
+            fused: Vec::new(),
+        };
+        for index in 0..n {
+            pass.coded[index] = pass.coding(index);
+        }
+        pass
+    }
+
+    /// Where the codes of a node's output lie, by the structure alone.
+    fn coding(&self, index: usize) -> Option<Coded> {
+        let node = &self.graph.nodes[index];
+        let of = |i: usize| self.coded[node.inputs[i].0];
+        match &node.op {
+            Op::Quantize(coding) => Some(match of(0) {
+                Some(input) if input.coding == *coding => input,
+                _ => Coded {
+                    holder: Value(index),
+                    coding: *coding,
+                },
+            }),
+            Op::Dequantize(coding) => of(0).map(|input| Coded {
+                holder: input.holder,
+                coding: *coding,
+            }),
+            Op::MaxPool(_)
+            | Op::Upsample(Upsample::Nearest)
+            | Op::Reshape(_)
+            | Op::Permute(_)
+            | Op::Concat(_) => {
+                let first = of(0)?;
+                for i in 1..node.inputs.len() {
+                    if of(i)?.coding != first.coding {
+                        return None;
+                    }
+                }
+                Some(Coded {
+                    holder: Value(index),
+                    coding: first.coding,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn op(&self, index: usize) -> &'a Op {
+        &self.graph.nodes[index].op
+    }
+
+    /// The only user of a node's output.
+    fn next(&self, index: usize) -> Option<usize> {
+        match self.users[index][..] {
+            [user] if user != usize::MAX && !self.done[user] => Some(user),
+            _ => None,
+        }
+    }
+
+    fn next_clip(&self, index: usize) -> Option<(usize, Clamp)> {
+        let user = self.next(index)?;
+        match *self.op(user) {
+            Op::Clip { least, most } => Some((user, Clamp { least, most })),
+            _ => None,
+        }
+    }
+
+    fn next_quantize(&self, index: usize) -> Option<(usize, Coding)> {
+        let user = self.next(index)?;
+        match *self.op(user) {
+            Op::Quantize(coding) => Some((user, coding)),
+            _ => None,
+        }
+    }
+
+    /// The addition that alone uses a node's output, and what it adds.
+    fn next_add(&self, index: usize) -> Option<(usize, Value)> {
+        let user = self.next(index)?;
+        if *self.op(user) != Op::Add {
+            return None;
+        }
+        let inputs = &self.graph.nodes[user].inputs;
+        Some((user, inputs[usize::from(inputs[0].0 == index)]))
+    }
+
+    /// Demands the real numbers of a value.
+    fn real(&mut self, value: Value) -> Operand {
+        let operand = Operand {
+            value,
+            codes: false,
+        };
+        let Some(Coded { holder, coding }) = self.coded[value.0] else {
+            return operand;
+        };
+        if !self.real[value.0] {
+            self.real[value.0] = true;
+            self.fused.push(Fused {
+                name: self.graph.nodes[value.0].name.clone(),
+                kind: Kind::Dequantize(coding),
+                inputs: vec![codes(holder)],
+                output: operand,
+                zero: 0,
+                nodes: 1,
+                order: (value.0, 1),
+            });
+        }
+        operand
+    }
+
+    fn emit(&mut self, kind: Kind, inputs: Vec<Operand>, first: usize, nodes: &[usize]) {
+        let last = nodes.iter().copied().max().unwrap_or(first).max(first);
+        let mut whole = nodes.len() + 1;
+        for &node in nodes {
+            self.done[node] = true;
+        }
+        self.done[first] = true;
+        let coded = self.coded[last].filter(|c| c.holder.0 == last);
+        if matches!(kind, Kind::Coded { .. } | Kind::AddCodes { .. }) {
+            // The dequantize nodes in front.
+            whole += 1;
+        }
+        self.fused.push(Fused {
+            name: self.graph.nodes[first].name.clone(),
+            kind,
+            inputs,
+            output: Operand {
+                value: Value(last),
+                codes: coded.is_some(),
+            },
+            zero: coded.map_or(0, |c| c.coding.zero),
+            nodes: whole,
+            order: (last, 0),
+        });
+    }
+
+    fn visit(&mut self, index: usize) {
+        let node = &self.graph.nodes[index];
+        let inputs = node.inputs.clone();
+        match &node.op {
+            Op::Input | Op::Dequantize(_) => {}
+            Op::Quantize(coding) => {
+                if self.coded[index].is_some_and(|c| c.holder.0 == index) {
+                    let x = self.real(inputs[0]);
+                    self.emit(Kind::Quantize(*coding), vec![x], index, &[]);
+                }
+            }
+            Op::Conv(conv) => match (self.coded[inputs[0].0], &conv.weights) {
+                (Some(x), Weights::Codes { .. }) => self.coded_conv(index, x),
+                _ => self.real_conv(index),
+            },
+            Op::Add => self.add(index),
+            Op::Clip { least, most } => {
+                let x = self.real(inputs[0]);
+                let clamp = Clamp {
+                    least: *least,
+                    most: *most,
+                };
+                self.emit(Kind::Clip(clamp), vec![x], index, &[]);
+            }
+            Op::Sigmoid => {
+                let x = self.real(inputs[0]);
+                self.emit(Kind::Sigmoid, vec![x], index, &[]);
+            }
+            Op::MaxPool(window) => self.moving(index, Kind::MaxPool(*window)),
+            Op::Upsample(how) => self.moving(index, Kind::Upsample(*how)),
+            Op::Reshape(_) => self.moving(index, Kind::Reshape),
+            Op::Permute(order) => self.moving(index, Kind::Permute(order.clone())),
+            Op::Concat(axis) => self.moving(index, Kind::Concat(*axis)),
+        }
+    }
+
+    /// What works on codes as on real numbers.
+    fn moving(&mut self, index: usize, kind: Kind) {
+        let inputs = self.graph.nodes[index].inputs.clone();
+        let as_codes = self.coded[index].is_some();
+        let operands = inputs
+            .iter()
+            .map(|&input| match self.coded[input.0] {
+                Some(coded) if as_codes => codes(coded.holder),
+                _ => self.real(input),
+            })
+            .collect();
+        self.emit(kind, operands, index, &[]);
+    }
+
+    fn real_conv(&mut self, index: usize) {
+        let x = self.real(self.graph.nodes[index].inputs[0]);
+        let (mut inputs, mut nodes, mut last) = (vec![x], Vec::new(), index);
+        let (pre, post) = self.real_tail(&mut inputs, &mut nodes, &mut last);
+        let kind = Kind::Real {
+            conv: index,
+            pre,
+            post,
+        };
+        self.emit(kind, inputs, index, &nodes);
+    }
+
+    /// Takes the clip, addition and clip that follow real numbers.
+    fn real_tail(
+        &mut self,
+        inputs: &mut Vec<Operand>,
+        nodes: &mut Vec<usize>,
+        last: &mut usize,
+    ) -> (Clamp, Clamp) {
+        let (mut pre, mut post) = (FREE, FREE);
+        if let Some((clip, clamp)) = self.next_clip(*last) {
+            (pre, *last) = (clamp, clip);
+            nodes.push(clip);
+        }
+        if let Some((add, other)) = self.next_add(*last) {
+            inputs.push(self.real(other));
+            *last = add;
+            nodes.push(add);
+            if let Some((clip, clamp)) = self.next_clip(add) {
+                (post, *last) = (clamp, clip);
+                nodes.push(clip);
+            }
+        }
+        (pre, post)
+    }
+
+    fn coded_conv(&mut self, index: usize, x: Coded) {
+        let (mut inputs, mut nodes, mut last) = (vec![codes(x.holder)], Vec::new(), index);
+        let clip = self.next_clip(index);
+        let clamp = clip.map_or(FREE, |(_, clamp)| clamp);
+        let quantize = self.next_quantize(clip.map_or(index, |(node, _)| node));
+        let out = if let Some((quantize, coding)) = quantize {
+            nodes.extend(clip.map(|(node, _)| node));
+            nodes.push(quantize);
+            let added = self.coded_residual(quantize).map(|sum| {
+                nodes.extend(&sum.nodes);
+                inputs.push(codes(sum.other.holder));
+                (sum.other.coding, sum.coding, code(&sum.coding, sum.clamp))
+            });
+            CodedOut::Code {
+                coding,
+                code: code(&coding, clamp),
+                added,
+            }
+        } else {
+            let (pre, post) = self.real_tail(&mut inputs, &mut nodes, &mut last);
+            CodedOut::Real { pre, post }
+        };
+        let kind = Kind::Coded {
+            conv: index,
+            x: x.coding,
+            out,
+        };
+        self.emit(kind, inputs, index, &nodes);
+    }
+
+    /// The sum of codes that alone uses the codes of a quantize node.
+    fn coded_residual(&self, quantize: usize) -> Option<Sum> {
+        let dequantize = self.next(quantize)?;
+        let Op::Dequantize(own) = *self.op(dequantize) else {
+            return None;
+        };
+        if self.coded[quantize]?.coding != own {
+            return None;
+        }
+        let (add, other) = self.next_add(dequantize)?;
+        let other = self.coded[other.0]?;
+        let clip = self.next_clip(add);
+        let (last, coding) = self.next_quantize(clip.map_or(add, |(node, _)| node))?;
+        let mut nodes = vec![dequantize, add];
+        nodes.extend(clip.map(|(node, _)| node));
+        nodes.push(last);
+        Some(Sum {
+            nodes,
+            other,
+            coding,
+            clamp: clip.map_or(FREE, |(_, clamp)| clamp),
+        })
+    }
+
+    fn add(&mut self, index: usize) {
+        let inputs = self.graph.nodes[index].inputs.clone();
+        let clip = self.next_clip(index);
+        let clamp = clip.map_or(FREE, |(_, clamp)| clamp);
+        let quantize = self.next_quantize(clip.map_or(index, |(node, _)| node));
+        let mut nodes: Vec<usize> = clip.map(|(node, _)| node).into_iter().collect();
+        let coded = (self.coded[inputs[0].0], self.coded[inputs[1].0], quantize);
+        if let (Some(a), Some(b), Some((quantize, out))) = coded {
+            nodes.push(quantize);
+            let kind = Kind::AddCodes {
+                inputs: [a.coding, b.coding],
+                out,
+                code: code(&out, clamp),
+            };
+            self.emit(kind, vec![codes(a.holder), codes(b.holder)], index, &nodes);
+        } else {
+            let operands = inputs.iter().map(|&input| self.real(input)).collect();
+            self.emit(Kind::AddReal(clamp), operands, index, &nodes);
+        }
+    }
+}
+
+struct Sum {
+    nodes: Vec<usize>,
+    other: Coded,
+    coding: Coding,
+    clamp: Clamp,
+}
+
+fn codes(value: Value) -> Operand {
+    Operand { value, codes: true }
+}
+
+/// Limits of real numbers as limits of their codes: rounding keeps order, so both ways are one.
+fn code(coding: &Coding, clamp: Clamp) -> Code {
+    Code {
+        zero: coding.zero,
+        least: coding.code(clamp.least),
+        most: coding.code(clamp.most),
+    }
+}
