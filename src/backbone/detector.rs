@@ -6,6 +6,7 @@ use image::RgbImage;
 use super::BackboneError;
 use super::anchors::{ANCHORS, DETECTOR_SIDE, VALUES, anchors, decode, merge, overlap};
 use super::network::Network;
+use super::workers::Workers;
 use crate::frame::{Intrinsics, Region, sample};
 use crate::limits::MAX_PERSONS;
 
@@ -63,13 +64,13 @@ impl Detector {
     ///
     /// # Errors
     /// When the file is not such a network.
-    pub fn load(onnx: &[u8]) -> Result<Self, BackboneError> {
+    pub fn load(onnx: &[u8], workers: &Workers) -> Result<Self, BackboneError> {
         let ports = vec![
             ("boxes", vec![1, ANCHORS, VALUES]),
             ("scores", vec![1, ANCHORS, 1]),
         ];
         Ok(Self {
-            network: Network::load("detector", onnx, DETECTOR_SIDE, ports)?,
+            network: Network::load("detector", onnx, DETECTOR_SIDE, ports, workers)?,
             anchors: anchors(),
             candidates: Vec::with_capacity(2 * ANCHORS),
             kept: Vec::with_capacity(MAX_CANDIDATES),

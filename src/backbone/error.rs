@@ -74,6 +74,14 @@ pub enum BackboneError {
         /// Where it is.
         index: usize,
     },
+    /// The threads for the networks cannot be had.
+    #[error("{threads} threads for the networks: {message}")]
+    Threads {
+        /// Threads asked for.
+        threads: usize,
+        /// Why not.
+        message: String,
+    },
     /// A box given by the user holds no part of the photo.
     #[error(
         "box {found}: expected x,y,width,height in pixels with positive sizes, overlapping the photo of {width} x {height}; correct it"

@@ -4,6 +4,7 @@ use image::RgbImage;
 
 use super::network::Network;
 use super::observations::{ALL_LANDMARKS, LANDMARK_VALUES};
+use super::workers::Workers;
 use super::{BackboneError, Observations};
 use crate::frame::{Intrinsics, Region, sample};
 use crate::pack::BackboneSettings;
@@ -21,7 +22,11 @@ impl Backbone {
     ///
     /// # Errors
     /// When the file is not such a network.
-    pub fn load(onnx: &[u8], settings: &BackboneSettings) -> Result<Self, BackboneError> {
+    pub fn load(
+        onnx: &[u8],
+        settings: &BackboneSettings,
+        workers: &Workers,
+    ) -> Result<Self, BackboneError> {
         let (side, grid) = (settings.input, settings.input / settings.stride);
         let ports = vec![
             ("landmarks", vec![1, ALL_LANDMARKS * LANDMARK_VALUES]),
@@ -31,7 +36,7 @@ impl Backbone {
             ("features", vec![1, settings.channels, grid, grid]),
         ];
         Ok(Self {
-            network: Network::load("backbone", onnx, side, ports)?,
+            network: Network::load("backbone", onnx, side, ports, workers)?,
             settings: settings.clone(),
         })
     }

@@ -1,20 +1,24 @@
 //! Networks: who is in the photo, where, and how each part of the crop looks.
 //!
 //! A detector finds people; the backbone looks at an upright square around each and gives
-//! landmarks, a person mask and features. Both run in tract on one thread.
+//! landmarks, a person mask and features. Both run in tract, which hands what it can to kernels of
+//! our own ([`neuralsmpl_kernels`]) on a fixed pool of threads ([`Workers`]).
 
 mod anchors;
 mod detector;
 mod error;
+mod fused;
 mod landmarks;
 mod locate;
 mod looks;
 pub(crate) mod network;
 mod observations;
+mod plan;
 mod ports;
 mod region;
 #[cfg(test)]
 pub(crate) mod test_onnx;
+mod workers;
 
 pub use detector::{Detection, Detector};
 pub use error::BackboneError;
@@ -22,4 +26,5 @@ pub use landmarks::Backbone;
 pub use locate::{LocateOptions, Locator, Person};
 pub use looks::{Opinion, Opinions};
 pub use observations::{LANDMARKS, Landmark, Observations};
+pub use workers::Workers;
 pub use region::{region_from_box, region_from_detection, region_from_points};

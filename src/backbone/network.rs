@@ -1,21 +1,22 @@
 //! One ONNX network in tract: loaded, checked by name and shape, run on a crop.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use super::BackboneError;
 use super::error::one_line;
+use super::plan::Plan;
 use super::ports::{Port, check, describe_f32};
+use super::workers::Workers;
 
 /// A network with one input `[1, 3, side, side]` and named f32 outputs.
 ///
-/// The input is kept between runs; only tract allocates while running.
+/// The input and what the fused regions need is kept between runs; only tract allocates while
+/// running.
 pub(crate) struct Network {
     name: &'static str,
-    plan: Arc<TypedRunnableModel>,
+    plan: Plan,
     input: Arc<Tensor>,
     ports: Vec<Port>,
 }
@@ -27,20 +28,15 @@ impl Network {
         bytes: &[u8],
         side: usize,
         ports: Vec<Port>,
+        workers: &Workers,
     ) -> Result<Self, BackboneError> {
         let load = |message: String| BackboneError::Load {
             network: name,
             message,
         };
-        let proto = tract_onnx::onnx()
-            .proto_model_for_read(&mut &*bytes)
-            .map_err(|e| load(one_line(&e)))?;
+        let proto = Plan::read(bytes).map_err(load)?;
         let chosen = check(name, &proto, side, &ports)?;
-        // tract panics on some malformed graphs, for instance on an output that no node makes.
-        let plan = match catch_unwind(AssertUnwindSafe(|| plan(&proto, &chosen))) {
-            Ok(built) => built.map_err(|e| load(one_line(&e)))?,
-            Err(_) => return Err(load("the engine cannot digest its graph".to_owned())),
-        };
+        let plan = Plan::new(&proto, Some(&chosen), workers).map_err(load)?;
         for (i, (port, shape)) in ports.iter().enumerate() {
             let fact = plan
                 .model()
@@ -76,23 +72,18 @@ impl Network {
     }
 
     /// Runs the network on its input.
-    pub fn run(&self) -> Result<Outputs<'_>, BackboneError> {
+    pub fn run(&mut self) -> Result<Outputs<'_>, BackboneError> {
         let input = tvec!(self.input.clone().into_tvalue());
-        match self.plan.run(input) {
-            Ok(values) => Ok(Outputs {
-                network: self,
-                values,
-            }),
-            Err(e) => Err(run_error(self.name, &e)),
-        }
+        let values = self.plan.run(input).map_err(|message| BackboneError::Run {
+            network: self.name,
+            message,
+        })?;
+        Ok(Outputs {
+            network: self.name,
+            ports: &self.ports,
+            values,
+        })
     }
-}
-
-fn plan(proto: &ModelProto, outputs: &[usize]) -> TractResult<Arc<TypedRunnableModel>> {
-    let mut model = tract_onnx::onnx().model_for_proto_model(proto)?;
-    let kept: Vec<OutletId> = outputs.iter().map(|&i| model.outputs[i]).collect();
-    model.select_output_outlets(&kept)?;
-    model.into_optimized()?.into_runnable()
 }
 
 fn run_error(network: &'static str, error: &TractError) -> BackboneError {
@@ -104,15 +95,16 @@ fn run_error(network: &'static str, error: &TractError) -> BackboneError {
 
 /// What a run gave.
 pub(crate) struct Outputs<'a> {
-    network: &'a Network,
+    network: &'static str,
+    ports: &'a [Port],
     values: TVec<TValue>,
 }
 
 impl Outputs<'_> {
     /// Values of an output by its index among the ports; as many as its shape says, all finite.
     pub fn get(&self, port: usize) -> Result<&[f32], BackboneError> {
-        let network = self.network.name;
-        let (name, shape) = &self.network.ports[port];
+        let network = self.network;
+        let (name, shape) = &self.ports[port];
         let values: &[f32] = self.values[port]
             .view()
             .as_slice()
@@ -148,7 +140,7 @@ mod tests {
     }
 
     fn load(bytes: &[u8]) -> Result<Network, BackboneError> {
-        Network::load("test", bytes, 8, ports())
+        Network::load("test", bytes, 8, ports(), &Workers::new(1).unwrap())
     }
 
     #[test]
@@ -172,7 +164,7 @@ mod tests {
 
     #[test]
     fn results_that_are_no_numbers_are_an_error() {
-        let network = load(&test_onnx::model(
+        let mut network = load(&test_onnx::model(
             8,
             2,
             &[("boxes", 3, f32::NAN), ("scores", 2, 0.25)],
