@@ -12,15 +12,32 @@
 
 use std::ops::Range;
 
+mod after;
+mod dense_f32;
+mod dense_u8;
+mod depthwise_f32;
+mod depthwise_u8;
+#[cfg(target_arch = "aarch64")]
+pub(crate) mod neon;
+mod pack;
+mod pixels;
+pub(crate) mod portable;
+#[cfg(test)]
+mod reference;
+mod simd;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86;
+
 /// Kernels of one instruction set.
 pub(crate) struct Kernels {
     /// Channels that one vector of f32 or i32 holds; pitches are multiples of it. A multiple of 4.
     pub lanes: usize,
     /// Packs the weights of a dense convolution, `[depth][channels]` row-major with
     /// `depth = runs × run`, for [`Self::dense_f32`]; pad lanes are zero.
-    pub pack_dense_f32: fn(weights: &[f32], depth: usize, channels: usize) -> Vec<f32>,
-    /// The same for [`Self::dense_u8`]; each run is padded with zeros to whole groups as the kernel
-    /// needs (4 for a dot product, 8 for a matrix product).
+    pub pack_dense_f32: fn(weights: &[f32], depth: usize, channels: usize) -> Packed,
+    /// The same for [`Self::dense_u8`]; `runs × run` is at most [`DEPTH_MOST`].
     pub pack_dense_u8: fn(weights: &[i8], runs: usize, run: usize, channels: usize) -> Packed,
     /// What [`Self::dense_u8`] and [`Self::depthwise_u8`] take from a code before multiplying: 0 or
     /// 128. The caller's bias makes up for it.
@@ -50,7 +67,11 @@ pub(crate) struct Kernels {
     pub depthwise_u8: unsafe fn(&DepthwiseU8<'_>, rows: Range<usize>),
 }
 
-/// Packed integer weights: bytes in the order and width that the kernel reads, 64-byte aligned.
+/// Most products in a sum of [`Kernels::dense_u8`]: i32 holds them whatever the codes, and the
+/// codes of a window fit the kernels' scratch.
+pub(crate) const DEPTH_MOST: usize = 16 * 1024;
+
+/// Packed weights: numbers in the order and width that the kernel reads, 64-byte aligned.
 pub(crate) struct Packed(pub Vec<Line>);
 
 /// A cache line of packed weights.
@@ -92,7 +113,7 @@ pub(crate) struct DenseF32<'a> {
     pub runs: &'a [usize],
     /// Elements of a run.
     pub run: usize,
-    pub weights: &'a [f32],
+    pub weights: &'a Packed,
     /// `[channels, up to whole lanes]`; pad lanes zero.
     pub bias: &'a [f32],
     pub channels: usize,
@@ -167,7 +188,7 @@ pub(crate) struct AddedCode {
 pub(crate) struct DenseU8<'a> {
     pub x: Reads<u8>,
     pub runs: &'a [usize],
-    /// Elements of a run. Bytes after a run, up to whole groups, may be read; their weights are zero.
+    /// Elements of a run.
     pub run: usize,
     pub weights: &'a Packed,
     /// `[channels, up to whole lanes]`: the bias in units of the sum, zero points folded in.

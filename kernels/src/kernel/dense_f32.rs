@@ -1,0 +1,169 @@
+//! Dense convolutions over f32: tiles of pixels × channels held in registers.
+//!
+//! A sum starts with the bias and takes its products in the order of the window, whatever the tile
+//! or block it falls in.
+
+use std::ops::Range;
+
+use super::DenseF32;
+use super::after::Finish;
+use super::pack::Panels;
+use super::pixels::{Blocks, Pixel};
+use super::simd::Real;
+
+/// Bytes of input of a block: with the weights of a panel it stays in the second-level cache.
+const BLOCK_BYTES: usize = 256 * 1024;
+
+/// Some pixels times some vectors of output channels.
+pub(super) struct Panel<'a> {
+    convolution: &'a DenseF32<'a>,
+    pixels: &'a [Pixel],
+    /// Weights `[depth][vectors][lanes]`.
+    weights: *const f32,
+    /// First output channel.
+    channel: usize,
+}
+
+/// # Safety
+/// As for [`super::Kernels::dense_f32`].
+#[inline(always)]
+pub(super) unsafe fn dense_f32<R: Real>(convolution: &DenseF32<'_>, rows: Range<usize>) {
+    let depth = convolution.runs.len() * convolution.run;
+    let new_inputs = convolution.x.right.min(convolution.run) * convolution.runs.len();
+    let most = BLOCK_BYTES / 4 / new_inputs.max(1);
+    let mut blocks = Blocks::new(rows, convolution.width, most);
+    loop {
+        let pixels = blocks.next();
+        if pixels.is_empty() {
+            return;
+        }
+        let mut panels = Panels::new(convolution.bias.len() / R::LANES, R::PANEL);
+        loop {
+            let vectors = panels.next();
+            if vectors.is_empty() {
+                break;
+            }
+            let channel = vectors.start * R::LANES;
+            // SAFETY: panels lie one after another in the weights; the rest as the caller promises.
+            unsafe {
+                let weights = convolution.weights.as_ptr::<f32>().add(channel * depth);
+                R::panel(
+                    &Panel {
+                        convolution,
+                        pixels,
+                        weights,
+                        channel,
+                    },
+                    vectors.len(),
+                );
+            }
+        }
+    }
+}
+
+/// A panel of `V` vectors in tiles of `P` pixels.
+///
+/// # Safety
+/// The processor has the instruction set; the panel's pixels and channels are the convolution's,
+/// whose addresses are valid; the panel has `V` vectors.
+#[inline(always)]
+pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Panel<'_>) {
+    let c = panel.convolution;
+    let finish = Finish {
+        pre: &c.pre,
+        added: &c.added,
+        post: &c.post,
+        y: &c.y,
+    };
+    let mut rest = panel.pixels;
+    while let Some(&last) = rest.last() {
+        let pixels = &rest[..P.min(rest.len())];
+        let mut windows = [c.x.first; P];
+        // SAFETY: as the caller promises.
+        unsafe {
+            for p in 0..P {
+                windows[p] = c.x.window(if p < pixels.len() { pixels[p] } else { last });
+            }
+            let bias = c.bias.as_ptr().add(panel.channel);
+            let sums = tile::<R, P, V>(c, &windows, panel.weights, bias);
+            finish.store(&sums, pixels, panel.channel);
+        }
+        rest = &rest[pixels.len()..];
+    }
+}
+
+/// The sums of one tile.
+///
+/// # Safety
+/// As for [`panel`], `windows` being those of the pixels.
+#[inline(always)]
+unsafe fn tile<R: Real, const P: usize, const V: usize>(
+    convolution: &DenseF32<'_>,
+    windows: &[*const f32; P],
+    weights: *const f32,
+    bias: *const f32,
+) -> [[R; V]; P] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut start = [R::splat(0.0); V];
+        for v in 0..V {
+            start[v] = R::load(bias.add(v * R::LANES));
+        }
+        let mut sums = [start; P];
+        let mut w = weights;
+        for &run in convolution.runs {
+            let mut x = *windows;
+            for p in 0..P {
+                x[p] = x[p].add(run);
+            }
+            let mut k = 0;
+            while k + R::STEP <= convolution.run {
+                let mut inputs = [R::inputs(x[0].add(k)); P];
+                for p in 1..P {
+                    inputs[p] = R::inputs(x[p].add(k));
+                }
+                for i in 0..R::STEP {
+                    let mut spread = [start[0]; P];
+                    for p in 0..P {
+                        spread[p] = R::spread(inputs[p], i);
+                    }
+                    step(&mut sums, &spread, w);
+                    w = w.add(V * R::LANES);
+                }
+                k += R::STEP;
+            }
+            while k < convolution.run {
+                let mut spread = [start[0]; P];
+                for p in 0..P {
+                    spread[p] = R::splat(*x[p].add(k));
+                }
+                step(&mut sums, &spread, w);
+                w = w.add(V * R::LANES);
+                k += 1;
+            }
+        }
+        sums
+    }
+}
+
+/// Adds one input of each pixel times the weights of `V` vectors.
+///
+/// # Safety
+/// `weights` is valid for `V` vectors.
+#[inline(always)]
+unsafe fn step<R: Real, const P: usize, const V: usize>(
+    sums: &mut [[R; V]; P],
+    inputs: &[R; P],
+    weights: *const f32,
+) {
+    let mut w = [inputs[0]; V];
+    for v in 0..V {
+        // SAFETY: as the caller promises.
+        w[v] = unsafe { R::load(weights.add(v * R::LANES)) };
+    }
+    for p in 0..P {
+        for v in 0..V {
+            sums[p][v] = sums[p][v].mul_add(inputs[p], w[v]);
+        }
+    }
+}

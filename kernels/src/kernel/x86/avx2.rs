@@ -1,0 +1,295 @@
+//! AVX2 and FMA: vectors of eight; codes as i16, multiplied in pairs.
+
+use std::arch::x86_64::*;
+use std::ops::Range;
+
+use crate::kernel::simd::{Dot, Pairs, Real, Sums};
+use crate::kernel::{
+    DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32,
+    depthwise_u8, pack,
+};
+
+const LANES: usize = 8;
+
+pub(super) static KERNELS: Kernels = Kernels {
+    lanes: LANES,
+    pack_dense_f32: |weights, depth, channels| {
+        pack::dense_f32(weights, depth, channels, LANES, <F32 as Real>::PANEL)
+    },
+    pack_dense_u8: |weights, runs, run, channels| {
+        let form = pack::Form {
+            lanes: LANES,
+            group: <Codes as Dot>::GROUP,
+            width: <Codes as Dot>::WIDTH,
+            most: <Codes as Dot>::PANEL,
+        };
+        pack::dense_i8(weights, runs * run, channels, form)
+    },
+    code_offset: 0,
+    pack_depthwise_u8: |weights, taps, channels| {
+        pack::depthwise_i8(weights, taps, channels, LANES, <Codes as Pairs>::WIDTH)
+    },
+    dense_f32,
+    dense_u8,
+    depthwise_f32,
+    depthwise_u8,
+};
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn dense_f32(convolution: &DenseF32<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { dense_f32::dense_f32::<F32>(convolution, rows) };
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn dense_u8(convolution: &DenseU8<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { dense_u8::dense_u8::<Codes>(convolution, rows) };
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn depthwise_f32(convolution: &DepthwiseF32<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { depthwise_f32::depthwise_f32::<F32>(convolution, rows) };
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn depthwise_u8(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { depthwise_u8::depthwise_u8::<Codes>(convolution, rows) };
+}
+
+/// Eight numbers. One exists only where the processor has AVX2 and FMA.
+#[derive(Clone, Copy)]
+pub(super) struct F32(__m256);
+
+/// A method of [`F32`] that is one instruction.
+macro_rules! instruction {
+    ($name:ident($($operand:ident),*) = $intrinsic:ident) => {
+        #[inline(always)]
+        fn $name(self, $($operand: Self),*) -> Self {
+            // SAFETY: the operands show that the processor has the instruction set.
+            Self(unsafe { $intrinsic(self.0, $($operand.0),*) })
+        }
+    };
+}
+
+impl Real for F32 {
+    const LANES: usize = LANES;
+    const STEP: usize = 1;
+    const PANEL: usize = 3;
+    type Inputs = F32;
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { _mm256_loadu_ps(from) })
+    }
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { _mm256_set1_ps(value) })
+    }
+
+    #[inline(always)]
+    unsafe fn inputs(from: *const f32) -> Self {
+        // SAFETY: as the caller promises.
+        Self(unsafe { _mm256_set1_ps(*from) })
+    }
+
+    #[inline(always)]
+    fn spread(inputs: Self, _index: usize) -> Self {
+        inputs
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as the caller promises.
+        unsafe { _mm256_storeu_ps(to, self.0) };
+    }
+
+    #[inline(always)]
+    unsafe fn load_codes(from: *const u8) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let codes = _mm_loadl_epi64(from.cast());
+            Self(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(codes)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_codes(self, to: *mut u8) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let wide = _mm256_cvtps_epi32(self.0);
+            let halves = _mm_packus_epi32(
+                _mm256_castsi256_si128(wide),
+                _mm256_extracti128_si256::<1>(wide),
+            );
+            _mm_storel_epi64(to.cast(), _mm_packus_epi16(halves, halves));
+        }
+    }
+
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        // SAFETY: the operands show that the processor has the instruction set.
+        Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
+    }
+
+    #[inline(always)]
+    fn round(self) -> Self {
+        const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+        // SAFETY: the operand shows that the processor has the instruction set.
+        Self(unsafe { _mm256_round_ps::<NEAREST>(self.0) })
+    }
+
+    instruction!(add(other) = _mm256_add_ps);
+    instruction!(sub(other) = _mm256_sub_ps);
+    instruction!(mul(other) = _mm256_mul_ps);
+    instruction!(min(other) = _mm256_min_ps);
+    instruction!(max(other) = _mm256_max_ps);
+
+    #[inline(always)]
+    unsafe fn panel(panel: &dense_f32::Panel<'_>, vectors: usize) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match vectors {
+                1 => dense_f32::panel::<Self, 8, 1>(panel),
+                2 => dense_f32::panel::<Self, 6, 2>(panel),
+                _ => dense_f32::panel::<Self, 4, 3>(panel),
+            }
+        }
+    }
+}
+
+/// Codes as i16, multiplied in pairs: their sums in i32 are exact.
+struct Codes;
+
+impl Sums for Codes {
+    type Real = F32;
+    type Sum = __m256i;
+
+    #[inline(always)]
+    unsafe fn load(bias: *const i32) -> __m256i {
+        // SAFETY: as the caller promises.
+        unsafe { _mm256_loadu_si256(bias.cast()) }
+    }
+
+    #[inline(always)]
+    fn real(sum: __m256i) -> F32 {
+        // SAFETY: sums come from `load`, whose caller vouches for the instruction set.
+        F32(unsafe { _mm256_cvtepi32_ps(sum) })
+    }
+}
+
+impl Dot for Codes {
+    const WIDTH: usize = 2;
+    const GROUP: usize = 2;
+    const PANEL: usize = 2;
+
+    #[inline(always)]
+    unsafe fn gather(from: *const u8, run: usize, to: *mut u8) {
+        // SAFETY: as the caller promises.
+        unsafe { widen(from, run, to.cast()) };
+    }
+
+    #[inline(always)]
+    unsafe fn product<const P: usize, const V: usize>(
+        codes: &[*const u8; P],
+        weights: *const u8,
+        steps: usize,
+        sums: &mut [[__m256i; V]; P],
+    ) {
+        let weights = weights.cast::<__m256i>();
+        for step in 0..steps {
+            // SAFETY: as the caller promises; packed weights are aligned.
+            unsafe {
+                let mut w = [_mm256_load_si256(weights.add(step * V)); V];
+                for v in 1..V {
+                    w[v] = _mm256_load_si256(weights.add(step * V + v));
+                }
+                for p in 0..P {
+                    let pair = _mm256_set1_epi32(codes[p].cast::<i32>().add(step).read());
+                    for v in 0..V {
+                        let products = _mm256_madd_epi16(pair, w[v]);
+                        sums[p][v] = _mm256_add_epi32(sums[p][v], products);
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn panel(panel: &dense_u8::Panel<'_>, vectors: usize) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            match vectors {
+                1 => dense_u8::panel::<Self, 8, 1>(panel),
+                _ => dense_u8::panel::<Self, 6, 2>(panel),
+            }
+        }
+    }
+}
+
+/// Codes to i16. The last vector overlaps the one before.
+///
+/// # Safety
+/// The processor has AVX2; both addresses are valid for `run` codes and do not overlap.
+#[inline(always)]
+unsafe fn widen(from: *const u8, run: usize, to: *mut i16) {
+    // SAFETY: as the caller promises: every vector lies within the run.
+    unsafe {
+        if run >= 16 {
+            let mut k = 0;
+            while k < run {
+                let at = k.min(run - 16);
+                let codes = _mm_loadu_si128(from.add(at).cast());
+                _mm256_storeu_si256(to.add(at).cast(), _mm256_cvtepu8_epi16(codes));
+                k += 16;
+            }
+        } else if run >= 8 {
+            for at in [0, run - 8] {
+                let codes = _mm_loadl_epi64(from.add(at).cast());
+                _mm_storeu_si128(to.add(at).cast(), _mm_cvtepu8_epi16(codes));
+            }
+        } else {
+            for k in 0..run {
+                to.add(k).write(i16::from(*from.add(k)));
+            }
+        }
+    }
+}
+
+impl Pairs for Codes {
+    const WIDTH: usize = 2;
+    type Codes = __m256i;
+    type Weights = __m256i;
+
+    #[inline(always)]
+    unsafe fn both(a: *const u8, b: *const u8) -> __m256i {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let (a, b) = (_mm_loadl_epi64(a.cast()), _mm_loadl_epi64(b.cast()));
+            _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(a, b))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn one(a: *const u8) -> __m256i {
+        // SAFETY: as the caller promises.
+        unsafe { _mm256_cvtepu8_epi32(_mm_loadl_epi64(a.cast())) }
+    }
+
+    #[inline(always)]
+    unsafe fn weights(from: *const u8) -> __m256i {
+        // SAFETY: as the caller promises.
+        unsafe { _mm256_loadu_si256(from.cast()) }
+    }
+
+    #[inline(always)]
+    fn mul_add(sum: __m256i, codes: __m256i, weights: __m256i) -> __m256i {
+        // SAFETY: codes come from loads, whose callers vouch for the instruction set.
+        unsafe { _mm256_add_epi32(sum, _mm256_madd_epi16(codes, weights)) }
+    }
+}
