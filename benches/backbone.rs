@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::cpu_time::CpuTime;
 use common::{Scene, View, whole};
 use criterion::{Criterion, criterion_group, criterion_main};
-use neuralsmpl::backbone::{Detector, LocateOptions, Locator};
+use neuralsmpl::backbone::{Detector, LocateOptions, Locator, Workers};
 use neuralsmpl::fit::{Schedule, Solver};
 use neuralsmpl::frame::{Intrinsics, load_image};
 use neuralsmpl::pack::Pack;
@@ -27,7 +27,8 @@ fn networks(criterion: &mut Criterion<CpuTime>) {
     let side = scene.backbone.side();
     let camera = Intrinsics::from_fov(50.0, side as u32, side as u32);
     let photo = load_image(std::path::Path::new(PHOTO)).unwrap();
-    let mut detector = Detector::load(&scene.pack.detector).unwrap();
+    let workers = Workers::new(1).unwrap();
+    let mut detector = Detector::load(&scene.pack.detector, &workers).unwrap();
     let mut group = criterion.benchmark_group("backbone");
     group.bench_function("detector", |x| {
         x.iter(|| detector.detect(&photo, false).unwrap().len())
@@ -46,7 +47,7 @@ fn whole_image(criterion: &mut Criterion<CpuTime>) {
     let photo = load_image(std::path::Path::new(PHOTO)).unwrap();
     let camera = Intrinsics::from_fov(55.0, photo.width(), photo.height());
     let pack = Pack::load(&common::pack_path()).unwrap();
-    let mut locator = Locator::load(&pack).unwrap();
+    let mut locator = Locator::load(&pack, &workers).unwrap();
     let mut group = criterion.benchmark_group("image");
     let once = LocateOptions {
         refine: false,
@@ -71,6 +72,7 @@ fn whole_image(criterion: &mut Criterion<CpuTime>) {
         schedule: Schedule::new(Solver::GaussNewton, steps),
         energy: EnergyKind::Paper,
         box_px: None,
+        threads: 1,
         max_persons: 1,
         hypotheses: true,
     };

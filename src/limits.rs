@@ -33,6 +33,9 @@ pub const MAX_GRID: usize = 128;
 /// Most people fitted in one frame.
 pub const MAX_PERSONS: usize = 4;
 
+/// Most threads for the networks.
+pub const MAX_THREADS: usize = 16;
+
 /// Start poses of one person that are descended from: the start and its mirror.
 pub const MAX_HYPOTHESES: usize = 2;
 

@@ -11,7 +11,7 @@ pub mod cpu_time;
 use std::path::PathBuf;
 
 use glam::{Mat3, Quat, Vec2, Vec3};
-use neuralsmpl::backbone::{Backbone, Observations, Opinion};
+use neuralsmpl::backbone::{Backbone, Observations, Opinion, Workers};
 use neuralsmpl::body::Pose;
 use neuralsmpl::cpu::{Workspace, raster};
 use neuralsmpl::energy::{EnergyModel, Observation};
@@ -94,7 +94,8 @@ impl Scene {
             scene.region.side *= CLOSE;
         }
         let made = render(&studio, &scene, CROP, grid);
-        let mut backbone = Backbone::load(&pack.backbone, settings).unwrap();
+        let mut backbone =
+            Backbone::load(&pack.backbone, settings, &Workers::new(1).unwrap()).unwrap();
         let mut seen = backbone.observations();
         let (crop, camera) = (
             whole(CROP),

@@ -32,7 +32,12 @@ pub(crate) fn place(lives: &[Life]) -> (Vec<usize>, usize) {
         let mut taken: Vec<(usize, usize)> = placed
             .iter()
             .filter(|&&other| lives[other].first <= life.last && life.first <= lives[other].last)
-            .map(|&other| (offsets[other], offsets[other] + occupied(lives[other].bytes)))
+            .map(|&other| {
+                (
+                    offsets[other],
+                    offsets[other] + occupied(lives[other].bytes),
+                )
+            })
             .collect();
         taken.sort_unstable();
         let mut at = 0;
@@ -82,7 +87,11 @@ mod tests {
         let chain: Vec<Life> = [1000, 4000, 3000, 500]
             .iter()
             .enumerate()
-            .map(|(i, &bytes)| Life { bytes, first: i, last: i + 1 })
+            .map(|(i, &bytes)| Life {
+                bytes,
+                first: i,
+                last: i + 1,
+            })
             .collect();
         assert_eq!(place(&chain).1, occupied(4000) + occupied(3000));
     }

@@ -10,7 +10,7 @@ use crate::kernel::{
 use crate::layout::{Change, Place, Tensor};
 use crate::ops::{self, Picture};
 use crate::program::Address;
-use crate::step::{Action, Area, CodedConv, Loop, MAX_LEGS, Out, RealConv, Step};
+use crate::step::{Action, Area, CodedConv, Loop, MAX_LEGS, Out, RealConv, RealWeights, Step};
 
 /// Where places start.
 pub(crate) struct Bases<'a> {
@@ -109,7 +109,12 @@ impl Bases<'_> {
 /// # Safety
 /// The processor has the kernels' instruction set. The step's places are within the arena and the
 /// buffers; the tensors it reads are not written meanwhile, and no other call has the same units.
-pub(crate) unsafe fn execute(step: &Step, kernels: &Kernels, bases: &Bases<'_>, units: Range<usize>) {
+pub(crate) unsafe fn execute(
+    step: &Step,
+    kernels: &Kernels,
+    bases: &Bases<'_>,
+    units: Range<usize>,
+) {
     if let (Some((tensor, fill)), 0) = (&step.border, units.start) {
         // SAFETY: only this call has unit 0, and borders are no part of any unit.
         unsafe {
@@ -191,7 +196,7 @@ unsafe fn fill_border<T: Copy>(tensor: &Tensor, start: *mut T, value: T) {
     let row = tensor.row();
     let [above, left, below, right] = tensor.border;
     let (left, right) = (left * tensor.pitch, right * tensor.pitch);
-    let mut fill = |at: usize, count: usize| {
+    let fill = |at: usize, count: usize| {
         // SAFETY: within the tensor, outside its interior.
         unsafe { from_raw_parts_mut(start.add(at), count) }.fill(value);
     };
@@ -215,41 +220,49 @@ unsafe fn real_conv(
     // SAFETY: by the caller's promise; windows lie within the input's borders.
     unsafe {
         let x = Reads {
-            first: bases.start::<f32>(step.inputs[0].place).add(conv.windows.skip).cast_const(),
+            first: bases
+                .start::<f32>(step.inputs[0].place)
+                .add(conv.windows.skip)
+                .cast_const(),
             down: conv.windows.down,
             right: conv.windows.right,
         };
         let added = bases.added(step.inputs.get(1));
         let y = bases.plane(&step.output);
-        if conv.depthwise {
-            let arguments = DepthwiseF32 {
-                x,
-                taps: &conv.windows.starts,
-                weights: &conv.weights,
-                bias: &conv.bias,
-                channels: conv.channels,
-                width: step.output.width,
-                pre: conv.pre,
-                added,
-                post: conv.post,
-                y,
-            };
-            (kernels.depthwise_f32)(&arguments, rows);
-        } else {
-            let arguments = DenseF32 {
-                x,
-                runs: &conv.windows.starts,
-                run: conv.windows.run,
-                weights: &conv.weights,
-                bias: &conv.bias,
-                channels: conv.channels,
-                width: step.output.width,
-                pre: conv.pre,
-                added,
-                post: conv.post,
-                y,
-            };
-            (kernels.dense_f32)(&arguments, rows);
+        let (runs, bias, channels) = (&conv.windows.starts, &conv.bias, conv.channels);
+        let (pre, post, width) = (conv.pre, conv.post, step.output.width);
+        match &conv.weights {
+            RealWeights::Depthwise(weights) => {
+                let arguments = DepthwiseF32 {
+                    x,
+                    taps: runs,
+                    weights,
+                    bias,
+                    channels,
+                    width,
+                    pre,
+                    added,
+                    post,
+                    y,
+                };
+                (kernels.depthwise_f32)(&arguments, rows);
+            }
+            RealWeights::Dense(weights) => {
+                let arguments = DenseF32 {
+                    x,
+                    runs,
+                    run: conv.windows.run,
+                    weights,
+                    bias,
+                    channels,
+                    width,
+                    pre,
+                    added,
+                    post,
+                    y,
+                };
+                (kernels.dense_f32)(&arguments, rows);
+            }
         }
     }
 }
@@ -266,7 +279,10 @@ unsafe fn coded_conv(
     // SAFETY: by the caller's promise; windows lie within the input's borders.
     unsafe {
         let x = Reads {
-            first: bases.start::<u8>(step.inputs[0].place).add(conv.windows.skip).cast_const(),
+            first: bases
+                .start::<u8>(step.inputs[0].place)
+                .add(conv.windows.skip)
+                .cast_const(),
             down: conv.windows.down,
             right: conv.windows.right,
         };
@@ -337,17 +353,30 @@ unsafe fn copy(
         match change {
             Change::None if step.codes[0] => {
                 let (from, to) = (bases.first::<u8>(from), bases.first::<u8>(&step.output));
-                walk(loops, units, from, to.add(skip), |x| x, <[u8]>::copy_from_slice_into);
+                walk(
+                    loops,
+                    units,
+                    from,
+                    to.add(skip),
+                    |x| x,
+                    <[u8]>::copy_from_slice_into,
+                );
             }
             Change::None => {
                 let (from, to) = (bases.first::<f32>(from), bases.first::<f32>(&step.output));
-                walk(loops, units, from, to.add(skip), |x| x, <[f32]>::copy_from_slice_into);
+                walk(
+                    loops,
+                    units,
+                    from,
+                    to.add(skip),
+                    |x| x,
+                    <[f32]>::copy_from_slice_into,
+                );
             }
             Change::Quantize(coding) => {
                 let (from, to) = (bases.first::<f32>(from), bases.first::<u8>(&step.output));
                 let one = |x| ops::quantized(x, coding.scale, coding.zero);
-                let many =
-                    |x: &[f32], y: &mut [u8]| ops::quantize(x, coding.scale, coding.zero, y);
+                let many = |x: &[f32], y: &mut [u8]| ops::quantize(x, coding.scale, coding.zero, y);
                 walk(loops, units, from, to.add(skip), one, many);
             }
             Change::Dequantize(coding) => {
@@ -416,7 +445,8 @@ unsafe fn walk<A: Copy, B: Copy>(
                                 many(from_raw_parts(from, f.size), from_raw_parts_mut(to, f.size));
                             } else {
                                 for n in 0..f.size {
-                                    *to.wrapping_add(n * f.to) = one(*from.wrapping_add(n * f.from));
+                                    *to.wrapping_add(n * f.to) =
+                                        one(*from.wrapping_add(n * f.from));
                                 }
                             }
                         }

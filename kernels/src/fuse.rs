@@ -10,7 +10,7 @@
 //! Roundings stay where the graph has them.
 
 use crate::graph::{Coding, Conv, Graph, Op, Upsample, Value, Weights, Window};
-use crate::kernel::{Clamp, Code};
+use crate::kernel::{Clamp, Code, DEPTH_MOST};
 
 /// The numbers of a value: real, or codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -197,12 +197,26 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn next_clip(&self, index: usize) -> Option<(usize, Clamp)> {
-        let user = self.next(index)?;
-        match *self.op(user) {
-            Op::Clip { least, most } => Some((user, Clamp { least, most })),
-            _ => None,
+    /// The clips that follow a node, one after another, as one.
+    fn clips(&self, index: usize) -> Clips {
+        let mut clips = Clips {
+            nodes: Vec::new(),
+            last: index,
+            clamp: FREE,
+        };
+        while let Some(user) = self.next(clips.last) {
+            let Op::Clip { least, most } = *self.op(user) else {
+                break;
+            };
+            let limit = |x: f32| x.max(least).min(most);
+            clips.clamp = Clamp {
+                least: limit(clips.clamp.least),
+                most: limit(clips.clamp.most),
+            };
+            clips.last = user;
+            clips.nodes.push(user);
         }
+        clips
     }
 
     fn next_quantize(&self, index: usize) -> Option<(usize, Coding)> {
@@ -285,17 +299,21 @@ impl<'a> Pass<'a> {
                 }
             }
             Op::Conv(conv) => match (self.coded[inputs[0].0], &conv.weights) {
-                (Some(x), Weights::Codes { .. }) => self.coded_conv(index, x),
+                (Some(x), Weights::Codes { .. }) if depth(conv) <= DEPTH_MOST => {
+                    self.coded_conv(index, x);
+                }
                 _ => self.real_conv(index),
             },
             Op::Add => self.add(index),
             Op::Clip { least, most } => {
                 let x = self.real(inputs[0]);
+                let clips = self.clips(index);
+                let limit = |x: f32| x.max(clips.clamp.least).min(clips.clamp.most);
                 let clamp = Clamp {
-                    least: *least,
-                    most: *most,
+                    least: limit(*least),
+                    most: limit(*most),
                 };
-                self.emit(Kind::Clip(clamp), vec![x], index, &[]);
+                self.emit(Kind::Clip(clamp), vec![x], index, &clips.nodes);
             }
             Op::Sigmoid => {
                 let x = self.real(inputs[0]);
@@ -342,30 +360,25 @@ impl<'a> Pass<'a> {
         nodes: &mut Vec<usize>,
         last: &mut usize,
     ) -> (Clamp, Clamp) {
-        let (mut pre, mut post) = (FREE, FREE);
-        if let Some((clip, clamp)) = self.next_clip(*last) {
-            (pre, *last) = (clamp, clip);
-            nodes.push(clip);
-        }
+        let clips = self.clips(*last);
+        let (pre, mut post) = (clips.clamp, FREE);
+        nodes.extend(&clips.nodes);
+        *last = clips.last;
         if let Some((add, other)) = self.next_add(*last) {
             inputs.push(self.real(other));
-            *last = add;
+            let clips = self.clips(add);
             nodes.push(add);
-            if let Some((clip, clamp)) = self.next_clip(add) {
-                (post, *last) = (clamp, clip);
-                nodes.push(clip);
-            }
+            nodes.extend(&clips.nodes);
+            (post, *last) = (clips.clamp, clips.last);
         }
         (pre, post)
     }
 
     fn coded_conv(&mut self, index: usize, x: Coded) {
         let (mut inputs, mut nodes, mut last) = (vec![codes(x.holder)], Vec::new(), index);
-        let clip = self.next_clip(index);
-        let clamp = clip.map_or(FREE, |(_, clamp)| clamp);
-        let quantize = self.next_quantize(clip.map_or(index, |(node, _)| node));
-        let out = if let Some((quantize, coding)) = quantize {
-            nodes.extend(clip.map(|(node, _)| node));
+        let clips = self.clips(index);
+        let out = if let Some((quantize, coding)) = self.next_quantize(clips.last) {
+            nodes.extend(&clips.nodes);
             nodes.push(quantize);
             let added = self.coded_residual(quantize).map(|sum| {
                 nodes.extend(&sum.nodes);
@@ -374,7 +387,7 @@ impl<'a> Pass<'a> {
             });
             CodedOut::Code {
                 coding,
-                code: code(&coding, clamp),
+                code: code(&coding, clips.clamp),
                 added,
             }
         } else {
@@ -400,25 +413,27 @@ impl<'a> Pass<'a> {
         }
         let (add, other) = self.next_add(dequantize)?;
         let other = self.coded[other.0]?;
-        let clip = self.next_clip(add);
-        let (last, coding) = self.next_quantize(clip.map_or(add, |(node, _)| node))?;
+        let clips = self.clips(add);
+        let (last, coding) = self.next_quantize(clips.last)?;
         let mut nodes = vec![dequantize, add];
-        nodes.extend(clip.map(|(node, _)| node));
+        nodes.extend(&clips.nodes);
         nodes.push(last);
         Some(Sum {
             nodes,
             other,
             coding,
-            clamp: clip.map_or(FREE, |(_, clamp)| clamp),
+            clamp: clips.clamp,
         })
     }
 
     fn add(&mut self, index: usize) {
         let inputs = self.graph.nodes[index].inputs.clone();
-        let clip = self.next_clip(index);
-        let clamp = clip.map_or(FREE, |(_, clamp)| clamp);
-        let quantize = self.next_quantize(clip.map_or(index, |(node, _)| node));
-        let mut nodes: Vec<usize> = clip.map(|(node, _)| node).into_iter().collect();
+        let Clips {
+            mut nodes,
+            last,
+            clamp,
+        } = self.clips(index);
+        let quantize = self.next_quantize(last);
         let coded = (self.coded[inputs[0].0], self.coded[inputs[1].0], quantize);
         if let (Some(a), Some(b), Some((quantize, out))) = coded {
             nodes.push(quantize);
@@ -433,6 +448,22 @@ impl<'a> Pass<'a> {
             self.emit(Kind::AddReal(clamp), operands, index, &nodes);
         }
     }
+}
+
+/// Products in a sum, each tap's channels padded to whole groups.
+fn depth(conv: &Conv) -> usize {
+    let taps: usize = conv.window.size.iter().product();
+    let codes = match &conv.weights {
+        Weights::Real(real) => real.len(),
+        Weights::Codes { codes, .. } => codes.len(),
+    };
+    taps * (codes / (conv.bias.len() * taps)).next_multiple_of(8)
+}
+
+struct Clips {
+    nodes: Vec<usize>,
+    last: usize,
+    clamp: Clamp,
 }
 
 struct Sum {

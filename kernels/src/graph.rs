@@ -186,11 +186,13 @@ impl Graph {
     /// # Errors
     /// If it does not accept inputs of these shapes and kinds.
     pub fn push(&mut self, name: &str, op: Op, inputs: &[Value]) -> Result<Value, GraphError> {
-        let shape = self.output_shape(&op, inputs).map_err(|reason| GraphError {
-            node: name.to_owned(),
-            op: op.label(),
-            reason,
-        })?;
+        let shape = self
+            .output_shape(&op, inputs)
+            .map_err(|reason| GraphError {
+                node: name.to_owned(),
+                op: op.label(),
+                reason,
+            })?;
         let codes = matches!(op, Op::Quantize(_));
         Ok(self.node(name, op, inputs, shape, codes))
     }
@@ -352,6 +354,9 @@ fn conv_shape(conv: &Conv, shape: &[usize]) -> Result<Vec<usize>, String> {
     if !(sound && finite(&conv.bias)) {
         return Err("weights that are no finite numbers".to_owned());
     }
-    let [h, w] = conv.window.output([h, w]).ok_or("window beyond the picture")?;
+    let [h, w] = conv
+        .window
+        .output([h, w])
+        .ok_or("window beyond the picture")?;
     Ok(vec![1, out, h, w])
 }

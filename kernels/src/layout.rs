@@ -122,7 +122,8 @@ pub(crate) fn layout(graph: &Graph, fused: &[Fused], lanes: usize) -> Layout {
     for (index, &input) in graph.inputs.iter().enumerate() {
         let shape = graph.shape(input);
         let tensor = pass.outside(input, Place::Input(index));
-        pass.views.insert(real(input), View::row_major(tensor, shape));
+        pass.views
+            .insert(real(input), View::row_major(tensor, shape));
     }
     for (index, operation) in fused.iter().enumerate() {
         pass.add(index, operation);
@@ -140,7 +141,10 @@ pub(crate) fn layout(graph: &Graph, fused: &[Fused], lanes: usize) -> Layout {
 }
 
 fn real(value: Value) -> Operand {
-    Operand { value, codes: false }
+    Operand {
+        value,
+        codes: false,
+    }
 }
 
 struct Pass<'a> {
@@ -192,7 +196,15 @@ impl Pass<'_> {
         View::whole(self.layout.tensors.len() - 1, &node.shape)
     }
 
-    fn copy(&mut self, name: String, change: Change, from: &View, to: &View, skip: Option<(Axis, usize)>, nodes: usize) {
+    fn copy(
+        &mut self,
+        name: String,
+        change: Change,
+        from: &View,
+        to: &View,
+        skip: Option<(Axis, usize)>,
+        nodes: usize,
+    ) {
         self.layout.tasks.push(Task {
             name,
             work: Work::Copy {
@@ -213,11 +225,13 @@ impl Pass<'_> {
         let outside = matches!(self.layout.tensors[view.tensor].place, Place::Input(_));
         let row = View::row_major(view.tensor, shape);
         let tensor = &self.layout.tensors[view.tensor];
-        let same_size = tensor.channels * tensor.height * tensor.width
-            == shape.iter().product::<usize>();
+        let same_size =
+            tensor.channels * tensor.height * tensor.width == shape.iter().product::<usize>();
         let wanted = View::whole(view.tensor, shape);
         let fits = match shape {
-            [1, c, h, w] => !outside && (tensor.channels, tensor.height, tensor.width) == (*c, *h, *w),
+            [1, c, h, w] => {
+                !outside && (tensor.channels, tensor.height, tensor.width) == (*c, *h, *w)
+            }
             _ => view == row,
         };
         if same_size && fits && view == wanted {
@@ -417,4 +431,3 @@ fn reach(window: &Window, picture: [usize; 2], output: [usize; 2]) -> [usize; 4]
     };
     [window.before[0], window.before[1], beyond(0), beyond(1)]
 }
-

@@ -184,9 +184,7 @@ pub(crate) fn bilinear<'a>(x: Picture<'a, f32>, row: usize, out: &mut [f32]) {
     for (column, pair) in out.chunks_exact_mut(2 * x.pitch).enumerate() {
         let before = column.saturating_sub(1);
         let after = (column + 1).min(x.width - 1);
-        let pixels = |y: usize| {
-            [before, column, after].map(|column| x.pixel(y, column, x.pitch))
-        };
+        let pixels = |y: usize| [before, column, after].map(|column| x.pixel(y, column, x.pitch));
         let ([a, b, c], [d, e, f]) = (pixels(near), pixels(far));
         let (left, right) = pair.split_at_mut(x.pitch);
         for i in 0..x.pitch {
@@ -226,7 +224,13 @@ mod tests {
     #[test]
     fn a_pool_ignores_what_is_outside() {
         let x = [-5.0, -2.0, -3.0, -7.0];
-        let picture = Picture { elements: &x, row: 2, pitch: 1, height: 2, width: 2 };
+        let picture = Picture {
+            elements: &x,
+            row: 2,
+            pitch: 1,
+            height: 2,
+            width: 2,
+        };
         let window = Window {
             size: [3, 3],
             stride: [2, 2],
@@ -242,7 +246,13 @@ mod tests {
     #[test]
     fn bilinear_weighs_by_quarters() {
         let x = [0.0, 16.0, 32.0, 48.0];
-        let picture = Picture { elements: &x, row: 2, pitch: 1, height: 2, width: 2 };
+        let picture = Picture {
+            elements: &x,
+            row: 2,
+            pitch: 1,
+            height: 2,
+            width: 2,
+        };
         let mut out = [0.0; 4];
         bilinear(picture, 1, &mut out);
         assert_eq!(out, [8.0, 12.0, 20.0, 24.0]);

@@ -102,7 +102,11 @@ impl Pool {
         let wait = Wait(shared);
         work(share(units, 0, threads));
         drop(wait);
-        assert_eq!(shared.failed.load(Ordering::Relaxed), 0, "a thread of the pool panicked");
+        assert_eq!(
+            shared.failed.load(Ordering::Relaxed),
+            0,
+            "a thread of the pool panicked"
+        );
     }
 }
 

@@ -59,14 +59,19 @@ pub(crate) struct Loop {
     pub to: usize,
 }
 
+pub(crate) enum RealWeights {
+    Dense(Packed),
+    /// `[taps][pitch]`.
+    Depthwise(Vec<f32>),
+}
+
 pub(crate) struct RealConv {
     pub windows: Windows,
-    pub weights: Vec<f32>,
+    pub weights: RealWeights,
     pub bias: Vec<f32>,
     pub channels: usize,
     pub pre: Clamp,
     pub post: Clamp,
-    pub depthwise: bool,
 }
 
 pub(crate) struct CodedConv {
@@ -80,14 +85,8 @@ pub(crate) struct CodedConv {
 }
 
 pub(crate) enum Out {
-    Real {
-        pre: Clamp,
-        post: Clamp,
-    },
-    Code {
-        code: Code,
-        added: Option<Residual>,
-    },
+    Real { pre: Clamp, post: Clamp },
+    Code { code: Code, added: Option<Residual> },
 }
 
 /// See [`crate::kernel::AddedCode`].
@@ -134,7 +133,13 @@ impl Step {
     /// Bytes of weights, biases and scales.
     pub fn weight_bytes(&self) -> usize {
         match &self.action {
-            Action::Real(conv) => 4 * (conv.weights.len() + conv.bias.len()),
+            Action::Real(conv) => {
+                let weights = match &conv.weights {
+                    RealWeights::Dense(packed) => 64 * packed.0.len(),
+                    RealWeights::Depthwise(reals) => 4 * reals.len(),
+                };
+                weights + 4 * conv.bias.len()
+            }
             Action::Coded(conv) => 64 * conv.weights.0.len() + 8 * conv.bias.len(),
             _ => 0,
         }
@@ -179,11 +184,7 @@ fn compile_one(
     let (input, output) = (tensor(task.inputs[0]), tensor(task.output));
     let conv = task_conv(graph, fused, task);
     let (action, label) = match &task.work {
-        Work::Copy {
-            change,
-            legs,
-            skip,
-        } => {
+        Work::Copy { change, legs, skip } => {
             let loops = loops(legs, input, output);
             let label = match change {
                 Change::None => "copy",
@@ -206,7 +207,10 @@ fn compile_one(
             }
             (Kind::Coded { x, out, .. }, Some(conv)) => {
                 let label = conv_label("u8", conv, task.inputs.len() > 1);
-                (Action::Coded(coded_conv(conv, kernels, input, x, out)), label)
+                (
+                    Action::Coded(coded_conv(conv, kernels, input, x, out)),
+                    label,
+                )
             }
             (kind, _) => other(kind),
         },
@@ -308,7 +312,12 @@ fn windows(conv: &Conv, x: &Tensor) -> Windows {
 
 /// Weights as rows of output channels, one row an element of the window: `[runs × run][out]` for
 /// a dense convolution, `[taps][out]` for a depthwise one.
-fn by_depth<T: Copy + Default>(conv: &Conv, weights: &[T], windows: &Windows, pitch: usize) -> Vec<T> {
+fn by_depth<T: Copy + Default>(
+    conv: &Conv,
+    weights: &[T],
+    windows: &Windows,
+    pitch: usize,
+) -> Vec<T> {
     let out = conv.bias.len();
     let [rows, columns] = conv.window.size;
     let taps = rows * columns;
@@ -343,16 +352,16 @@ fn real_conv(conv: &Conv, kernels: &Kernels, x: &Tensor, (pre, post): (Clamp, Cl
         }
     };
     let rows = by_depth(conv, &real, &windows, x.pitch);
-    let depthwise = conv.groups > 1;
-    let weights = if depthwise {
-        let mut padded = Vec::with_capacity(windows.starts.len() * out.next_multiple_of(kernels.lanes));
+    let weights = if conv.groups > 1 {
+        let lanes = out.next_multiple_of(kernels.lanes);
+        let mut padded = Vec::with_capacity(windows.starts.len() * lanes);
         for tap in rows.chunks_exact(out) {
             padded.extend_from_slice(tap);
-            padded.resize(padded.len().next_multiple_of(kernels.lanes), 0.0);
+            padded.resize(padded.len().next_multiple_of(lanes), 0.0);
         }
-        padded
+        RealWeights::Depthwise(padded)
     } else {
-        (kernels.pack_dense_f32)(&rows, rows.len() / out, out)
+        RealWeights::Dense((kernels.pack_dense_f32)(&rows, rows.len() / out, out))
     };
     let mut bias = conv.bias.clone();
     bias.resize(out.next_multiple_of(kernels.lanes), 0.0);
@@ -363,7 +372,6 @@ fn real_conv(conv: &Conv, kernels: &Kernels, x: &Tensor, (pre, post): (Clamp, Cl
         channels: out,
         pre,
         post,
-        depthwise,
     }
 }
 
@@ -386,7 +394,10 @@ fn coded_conv(
     let (mut bias, mut scale) = (vec![0; lanes], vec![0.0; lanes]);
     for c in 0..channels {
         let unit = coding.scale * scales[c];
-        let sum: i64 = codes[c * each..][..each].iter().map(|&w| i64::from(w)).sum();
+        let sum: i64 = codes[c * each..][..each]
+            .iter()
+            .map(|&w| i64::from(w))
+            .sum();
         let own = (f64::from(conv.bias[c]) / f64::from(unit)).round_ties_even() as i64;
         let whole = own + i64::from(kernels.code_offset - coding.zero) * sum;
         bias[c] = whole.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32;

@@ -6,7 +6,7 @@ use image::RgbImage;
 use super::detector::MAX_CANDIDATES;
 use super::region::{differs, next_region};
 use super::{
-    Backbone, BackboneError, Detector, Observations, Opinions, region_from_box,
+    Backbone, BackboneError, Detector, Observations, Opinions, Workers, region_from_box,
     region_from_detection,
 };
 use crate::frame::{Intrinsics, Region};
@@ -79,11 +79,11 @@ impl Locator {
     ///
     /// # Errors
     /// When a file is not the network that the pack's manifest describes.
-    pub fn load(pack: &Pack) -> Result<Self, BackboneError> {
-        let detector = Detector::load(&pack.detector)?;
+    pub fn load(pack: &Pack, workers: &Workers) -> Result<Self, BackboneError> {
+        let detector = Detector::load(&pack.detector, workers)?;
         Ok(Self::new(
             detector,
-            Backbone::load(&pack.backbone, &pack.manifest.backbone)?,
+            Backbone::load(&pack.backbone, &pack.manifest.backbone, workers)?,
         ))
     }
 
@@ -280,10 +280,11 @@ mod tests {
             )
             .unwrap()
         };
-        let detector = Detector::load(&read("detector.onnx")).unwrap();
+        let workers = Workers::new(1).unwrap();
+        let detector = Detector::load(&read("detector.onnx"), &workers).unwrap();
         Locator::new(
             detector,
-            Backbone::load(&read("backbone.onnx"), &SETTINGS).unwrap(),
+            Backbone::load(&read("backbone.onnx"), &SETTINGS, &workers).unwrap(),
         )
     }
 

@@ -8,6 +8,7 @@ use anyhow::{Context as _, anyhow};
 
 use super::End;
 use super::backend::BackendArgs;
+use super::bench_net::{self, NetBenchArgs};
 use super::console::Console;
 use super::pack::find;
 use crate::body::Pose;
@@ -31,6 +32,8 @@ const SEED: u64 = 77;
 pub(super) struct BenchArgs {
     #[command(flatten)]
     pub(super) backend: BackendArgs,
+    #[command(flatten)]
+    net: NetBenchArgs,
     /// Model pack [default: NEURALSMPL_PACK, else models/person, else the installed one]
     #[arg(long, value_name = "DIR")]
     pack: Option<PathBuf>,
@@ -56,6 +59,10 @@ struct Times {
 }
 
 pub(super) fn run(args: &BenchArgs, console: &Console) -> anyhow::Result<End> {
+    if let Some(path) = &args.net.net {
+        bench_net::run(path, &args.net, args.frames, console)?;
+        return Ok(End::Done);
+    }
     let pack = Pack::load(&find(args.pack.as_deref())?)?;
     let texture = pack.texture.as_ref().ok_or_else(|| {
         anyhow!(

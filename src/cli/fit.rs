@@ -16,10 +16,11 @@ use super::outputs::{Folder, plan};
 use super::pack::{NetworkFiles, find};
 use super::report::{Subject, is_finite, sentence};
 use super::start::{Init, StartSource};
+use crate::backbone::Workers;
 use crate::engine::Opened;
 use crate::fit::{Schedule, Solver};
 use crate::frame::load_image;
-use crate::limits::{MAX_PERSONS, MAX_STEPS};
+use crate::limits::{MAX_PERSONS, MAX_STEPS, MAX_THREADS};
 use crate::pack::Pack;
 use crate::pipeline::{EstimateOptions, Estimator};
 use crate::texture::EnergyKind;
@@ -74,6 +75,9 @@ pub(super) struct FitArgs {
     /// Most people per image
     #[arg(long, value_name = "N", default_value_t = MAX_PERSONS as u8, value_parser = clap::value_parser!(u8).range(1..=MAX_PERSONS as i64))]
     max_persons: u8,
+    /// Threads for the networks [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=MAX_THREADS as i64))]
+    threads: Option<u8>,
     /// Take an image with nobody in it for an error
     #[arg(long)]
     strict: bool,
@@ -172,6 +176,7 @@ impl<'a> Session<'a> {
             schedule: Schedule::new(args.solver, args.steps.unwrap_or(pack.manifest.fit.steps)),
             energy,
             box_px: args.box_px,
+            threads: args.threads.map_or_else(Workers::all_cores, usize::from),
             max_persons: args.max_persons.into(),
             hypotheses: true,
         };

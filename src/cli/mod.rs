@@ -4,6 +4,7 @@
 
 mod backend;
 mod bench;
+mod bench_net;
 mod camera;
 mod console;
 mod decode;

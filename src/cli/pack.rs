@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::End;
 use super::console::Console;
-use crate::backbone::{BackboneError, Locator};
+use crate::backbone::{BackboneError, Locator, Workers};
 use crate::limits::MAX_BETAS;
 use crate::pack::{self, Pack};
 use crate::synth;
@@ -130,7 +130,7 @@ impl NetworkFiles {
 
 fn check(dir: &Path, console: &Console) -> anyhow::Result<()> {
     let pack = Pack::load(dir)?;
-    Locator::load(&pack).map_err(|e| NetworkFiles::of(&pack).fault(&e))?;
+    Locator::load(&pack, &Workers::new(1)?).map_err(|e| NetworkFiles::of(&pack).fault(&e))?;
     synth::open_studio(&pack, None, None, None)?;
     for line in summary(&pack) {
         console.say(&line)?;

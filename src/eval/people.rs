@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, UnitSphere};
 
-use crate::backbone::{Backbone, Observations, Opinion};
+use crate::backbone::{Backbone, Observations, Opinion, Workers};
 use crate::body::{Body, Pose};
 use crate::energy::{EnergyModel, Observation};
 use crate::frame::{Intrinsics, Region};
@@ -47,7 +47,7 @@ impl<'a> People<'a> {
     /// # Errors
     /// When the network cannot be loaded.
     pub fn new(pack: &'a Pack, studio: &'a Studio<'a>, seed: u64) -> Result<Self, EvalError> {
-        let backbone = Backbone::load(&pack.backbone, &pack.manifest.backbone)?;
+        let backbone = Backbone::load(&pack.backbone, &pack.manifest.backbone, &Workers::new(1)?)?;
         Ok(Self {
             studio,
             backbone,

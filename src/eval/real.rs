@@ -53,6 +53,7 @@ pub fn run(args: &RealArgs) -> Result<(), EvalError> {
             schedule: Schedule::new(args.solver, steps),
             energy: EnergyKind::Paper,
             box_px: None,
+            threads: 1,
             max_persons: 1,
             hypotheses: true,
         },

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use glam::{Mat3, Vec2, Vec3};
 use image::RgbImage;
 
-use crate::backbone::BackboneError;
 use crate::backbone::network::Network;
+use crate::backbone::{BackboneError, Workers};
 use crate::body::{Body, Pose};
 use crate::frame::{Intrinsics, Region, sample};
 use crate::limits::MAX_BETAS;
@@ -82,13 +82,17 @@ impl Regressor {
             source,
         })?;
         let mut fault = None;
+        let workers = Workers::new(1).map_err(|source| RegressorError::Network {
+            path: path.clone(),
+            source,
+        })?;
         for shape in POSE_SHAPES {
             let ports = vec![
                 ("pose", shape.to_vec()),
                 ("betas", vec![1, 10]),
                 ("camera", vec![1, 3]),
             ];
-            match Network::load("regressor", &bytes, SIDE, ports) {
+            match Network::load("regressor", &bytes, SIDE, ports, &workers) {
                 Ok(network) => {
                     return Ok(Self {
                         path,

@@ -5,7 +5,7 @@
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::LearnError;
-use crate::backbone::{Backbone, Observations};
+use crate::backbone::{Backbone, Observations, Workers};
 use crate::frame::{Intrinsics, Region};
 use crate::pack::Pack;
 use crate::synth::{Rendered, Studio, picture};
@@ -53,7 +53,7 @@ impl Series<'_> {
             self.count,
             self.threads,
             || {
-                let backbone = Backbone::load(&self.pack.backbone, settings)?;
+                let backbone = Backbone::load(&self.pack.backbone, settings, &Workers::new(1)?)?;
                 let seen = backbone.observations();
                 Ok((backbone, seen))
             },

@@ -10,7 +10,7 @@ use image::RgbImage;
 pub use person::{EstimateOptions, PersonFit, Start, Timings};
 pub use prepare::observe;
 
-use crate::backbone::{BackboneError, LocateOptions, Locator};
+use crate::backbone::{BackboneError, LocateOptions, Locator, Workers};
 use crate::energy::{EnergyModel, Observation};
 use crate::engine::{Engine, Opened, Setting};
 use crate::fit::{Batch, Job};
@@ -55,7 +55,7 @@ impl Estimator {
         options: EstimateOptions,
         opened: Opened,
     ) -> Result<Self, BackboneError> {
-        let locator = Locator::load(&pack)?;
+        let locator = Locator::load(&pack, &Workers::new(options.threads)?)?;
         let model = EnergyModel::new(&pack.manifest, &pack.prior, options.energy);
         let backbone = &pack.manifest.backbone;
         let grid = backbone.input / backbone.stride;

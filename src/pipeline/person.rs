@@ -22,6 +22,8 @@ pub struct EstimateOptions {
     pub energy: EnergyKind,
     /// Look only for the person in this box of the photo: x, y, width, height.
     pub box_px: Option<[f32; 4]>,
+    /// Threads for the networks.
+    pub threads: usize,
     /// Most people.
     pub max_persons: usize,
     /// Whether the mirror hypothesis is tried.

@@ -138,22 +138,24 @@ fn levels(
     known: &HashMap<usize, Known>,
 ) -> HashMap<usize, usize> {
     let mut levels: HashMap<usize, usize> = HashMap::new();
+    // Constants, and what is computed from them alone, are everywhere: they begin no new level.
+    let mut fixed: HashSet<usize> = HashSet::new();
     for &id in order {
+        let inputs = &model.node(id).inputs;
+        let constant = model.node(id).op_is::<Const>();
+        if constant || !inputs.is_empty() && inputs.iter().all(|i| fixed.contains(&i.node)) {
+            fixed.insert(id);
+        }
         let mine = known.contains_key(&id);
         let mut level = 0;
-        for input in &model.node(id).inputs {
+        for input in inputs {
             let before = levels[&input.node];
-            let enters = mine && !known.contains_key(&input.node) && before_counts(model, input.node);
+            let enters = mine && !known.contains_key(&input.node) && !fixed.contains(&input.node);
             level = level.max(before + usize::from(enters));
         }
         levels.insert(id, level);
     }
     levels
-}
-
-/// Constants are everywhere: they begin no new level.
-fn before_counts(model: &TypedModel, id: usize) -> bool {
-    !model.node(id).op_is::<Const>()
 }
 
 /// Known nodes that no region can hold, because codes would cross its border.
@@ -181,11 +183,15 @@ fn outside(
             .collect();
         let within = is_known
             && !model.outputs.contains(&outlet)
-            && used.iter().all(|user| known.contains_key(user) && levels[user] == levels[&id]);
+            && used
+                .iter()
+                .all(|user| known.contains_key(user) && levels[user] == levels[&id]);
         if !within {
             found.extend(is_known.then_some(id));
             let reads = |user: &usize| {
-                known.get(user).is_some_and(|known| known.inputs.contains(&outlet))
+                known
+                    .get(user)
+                    .is_some_and(|known| known.inputs.contains(&outlet))
             };
             found.extend(used.into_iter().filter(reads));
         }

@@ -29,7 +29,11 @@ fn dequantize(_: &ParsingContext, node: &NodeProto) -> Built {
 
 fn build(node: &NodeProto, quantize: bool) -> Built {
     let block = node.get_attr_opt::<i64>("block_size")?.unwrap_or(0);
-    ensure!(block == 0, "{}: blocked quantization is not supported", node.op_type);
+    ensure!(
+        block == 0,
+        "{}: blocked quantization is not supported",
+        node.op_type
+    );
     let op = Linear {
         quantize,
         zero_input: node.input.len() == 3,
@@ -105,17 +109,31 @@ impl Expansion for Linear {
             input.datum_type
         };
         let known = [u8::datum_type(), i8::datum_type(), i32::datum_type()];
-        ensure!(known.contains(&codes), "codes of {codes:?} are not supported");
-        ensure!(scales.iter().all(|s| s.is_finite() && *s > 0.0), "scales must be above 0");
+        ensure!(
+            known.contains(&codes),
+            "codes of {codes:?} are not supported"
+        );
+        ensure!(
+            scales.iter().all(|s| s.is_finite() && *s > 0.0),
+            "scales must be above 0"
+        );
         let rank = input.rank();
-        let axis = if self.axis < 0 { self.axis + rank as i64 } else { self.axis };
+        let axis = if self.axis < 0 {
+            self.axis + rank as i64
+        } else {
+            self.axis
+        };
         let axis = if scales.len() == 1 && zeros.len() == 1 {
             0
         } else {
             ensure!((0..rank as i64).contains(&axis), "axis {axis} of {rank}");
             let size = input.shape[axis as usize].to_usize()?;
             let fits = |n: usize| n == 1 || n == size;
-            ensure!(fits(scales.len()) && fits(zeros.len()), "{} scales for {size}", scales.len());
+            ensure!(
+                fits(scales.len()) && fits(zeros.len()),
+                "{} scales for {size}",
+                scales.len()
+            );
             axis as usize
         };
         let coding = LinearCoding {
@@ -133,7 +151,11 @@ impl Expansion for Linear {
 }
 
 fn values<T: Datum + Copy>(tensor: &Tensor) -> TractResult<Vec<T>> {
-    Ok(tensor.cast_to::<T>()?.try_as_plain_ram()?.as_slice::<T>()?.to_vec())
+    Ok(tensor
+        .cast_to::<T>()?
+        .try_as_plain_ram()?
+        .as_slice::<T>()?
+        .to_vec())
 }
 
 /// `real = (code − zero) · scale`, with one scale and zero point or one along an axis.
@@ -206,7 +228,9 @@ impl EvalOp for Quantize {
             })
             .collect();
         let codes = Tensor::from_shape(x.shape(), &codes)?;
-        Ok(tvec!(codes.cast_to_dt(self.0.codes)?.into_owned().into_tvalue()))
+        Ok(tvec!(
+            codes.cast_to_dt(self.0.codes)?.into_owned().into_tvalue()
+        ))
     }
 }
 

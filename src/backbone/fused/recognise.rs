@@ -74,7 +74,7 @@ pub(super) fn recognise(model: &TypedModel, node: &TypedNode) -> Option<Known> {
     if let Some(op) = node.op_as::<TypedConcat>() {
         return Some(Known {
             op: KernelOp::Concat(op.axis),
-            inputs: node.inputs.clone(),
+            inputs: node.inputs.iter().copied().collect(),
         });
     }
     if let Some(op) = node.op_as::<AxisOp>() {
@@ -130,7 +130,13 @@ pub(super) fn constant(model: &TypedModel, outlet: OutletId) -> Option<Arc<Tenso
 
 fn reals(tensor: &Tensor) -> Option<Vec<f32>> {
     let cast = tensor.cast_to::<f32>().ok()?;
-    Some(cast.try_as_plain_ram().ok()?.as_slice::<f32>().ok()?.to_vec())
+    Some(
+        cast.try_as_plain_ram()
+            .ok()?
+            .as_slice::<f32>()
+            .ok()?
+            .to_vec(),
+    )
 }
 
 fn convolution(
@@ -174,7 +180,12 @@ fn weights(model: &TypedModel, outlet: OutletId, out: usize) -> Option<Weights> 
             if scales.len() == 1 {
                 scales.resize(out, scales[0]);
             }
-            let codes = codes.try_as_plain_ram().ok()?.as_slice::<i8>().ok()?.to_vec();
+            let codes = codes
+                .try_as_plain_ram()
+                .ok()?
+                .as_slice::<i8>()
+                .ok()?
+                .to_vec();
             return Some(Weights::Codes { codes, scales });
         }
     }
@@ -183,7 +194,8 @@ fn weights(model: &TypedModel, outlet: OutletId, out: usize) -> Option<Weights> 
 
 /// The window of a pool or convolution over `[1, C, H, W]`.
 fn window(spec: &PoolSpec, from: &[usize]) -> Option<Window> {
-    let (&[1, _, height, width], DataFormat::NCHW, 2) = (from, spec.data_format, spec.rank()) else {
+    let (&[1, _, height, width], DataFormat::NCHW, 2) = (from, spec.data_format, spec.rank())
+    else {
         return None;
     };
     let padding = spec.computed_padding(&[height, width]);
@@ -210,9 +222,10 @@ fn upsample(op: &Resize, from: &[usize], to: &[usize]) -> Option<Upsample> {
         return None;
     };
     match (&op.interpolator, transform) {
-        (Interpolator::Linear, CoordTransformer::HalfPixel | CoordTransformer::PytorchHalfPixel)
-            if *transform == CoordTransformer::HalfPixel || h > 1 && w > 1 =>
-        {
+        (
+            Interpolator::Linear,
+            CoordTransformer::HalfPixel | CoordTransformer::PytorchHalfPixel,
+        ) if *transform == CoordTransformer::HalfPixel || h > 1 && w > 1 => {
             Some(Upsample::Bilinear)
         }
         // At twice the size these rules pick the pixel at half the index, rounded down.
@@ -222,7 +235,10 @@ fn upsample(op: &Resize, from: &[usize], to: &[usize]) -> Option<Upsample> {
             Some(Upsample::Nearest)
         }
         (Interpolator::Nearest, CoordTransformer::HalfPixel)
-            if matches!(op.nearest, Nearest::RoundPreferFloor | Nearest::RoundPreferCeil) =>
+            if matches!(
+                op.nearest,
+                Nearest::RoundPreferFloor | Nearest::RoundPreferCeil
+            ) =>
         {
             Some(Upsample::Nearest)
         }
@@ -247,13 +263,15 @@ fn binary(model: &TypedModel, node: &TypedNode, op: &TypedBinOp) -> Option<Known
             let [Ok(a), Ok(b)] = shapes else { return None };
             (op.0.name() == "Add" && a == b).then(|| Known {
                 op: KernelOp::Add,
-                inputs: node.inputs.clone(),
+                inputs: node.inputs.iter().copied().collect(),
             })
         }
         [Some(value), None] | [None, Some(value)] => {
             let all = reals(value)?;
             let first = *all.first()?;
-            let kept = model.outlet_fact(node.inputs[usize::from(constants[0].is_some())]).ok()?;
+            let kept = model
+                .outlet_fact(node.inputs[usize::from(constants[0].is_some())])
+                .ok()?;
             let same = kept.shape == node.outputs[0].fact.shape;
             (same && all.iter().all(|&v| v == first)).then_some(Known {
                 op: limit(first)?,

@@ -86,20 +86,31 @@ impl OpState for RegionState {
         for input in &inputs {
             given.push(input.try_as_plain_ram()?.as_slice::<f32>()?);
         }
-        let mut made: TVec<&mut [f32]> = tvec!();
-        for output in &mut self.outputs {
-            let tensor = Arc::make_mut(output);
-            made.push(tensor.try_as_plain_ram_mut()?.into_slice_mut::<f32>()?);
+        {
+            let mut views = tvec!();
+            for output in &mut self.outputs {
+                views.push(Arc::make_mut(output).try_as_plain_ram_mut()?);
+            }
+            let mut made: TVec<&mut [f32]> = tvec!();
+            for view in &mut views {
+                made.push(view.as_slice_mut::<f32>()?);
+            }
+            let mut pool = region.pool.lock().unwrap_or_else(PoisonError::into_inner);
+            let (program, arena) = (&region.program, &mut self.arena);
+            match &mut self.watch {
+                None => program.run(arena, &mut pool, &given, &mut made)?,
+                Some(times) => {
+                    program.run_timed(arena, &mut pool, &given, &mut made, &mut |i, t| {
+                        times[i] += t;
+                    })?
+                }
+            }
         }
-        let mut pool = region.pool.lock().unwrap_or_else(PoisonError::into_inner);
-        let (program, arena) = (&region.program, &mut self.arena);
-        match &mut self.watch {
-            None => program.run(arena, &mut pool, &given, &mut made)?,
-            Some(times) => program.run_timed(arena, &mut pool, &given, &mut made, &mut |i, t| {
-                times[i] += t;
-            })?,
-        }
-        Ok(self.outputs.iter().map(|o| o.clone().into_tvalue()).collect())
+        Ok(self
+            .outputs
+            .iter()
+            .map(|o| o.clone().into_tvalue())
+            .collect())
     }
 
     fn reset_lanes(&mut self, _: &[LaneId]) -> TractResult<()> {
