@@ -19,9 +19,9 @@ use layers::{Kind, LAYERS};
 
 /// Of each work the fastest of this many rounds counts. Works to be compared take turns, so that
 /// they meet the same disturbances.
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 300;
 /// A round repeats its work for this long at least.
-const ROUND: Duration = Duration::from_micros(500);
+const ROUND: Duration = Duration::from_micros(300);
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();

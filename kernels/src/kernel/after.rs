@@ -72,24 +72,29 @@ impl Finish<'_> {
         // and channels lie within the planes, by the caller's word.
         unsafe {
             let (pre, post) = (Limits::of(self.pre), Limits::of(self.post));
+            let Some(added) = self.added else {
+                // One pair of limits does what both do one after the other.
+                let both = Limits { least: post.clamp(pre.least), most: post.clamp(pre.most) };
+                for p in 0..P {
+                    if p >= pixels.len() {
+                        break;
+                    }
+                    let y = self.y.at(pixels[p]).add(channel);
+                    for v in 0..V {
+                        both.clamp(sums[p][v]).store(y.add(v * R::LANES));
+                    }
+                }
+                return;
+            };
             for p in 0..P {
                 if p >= pixels.len() {
                     break;
                 }
                 let y = self.y.at(pixels[p]).add(channel);
-                match self.added {
-                    None => {
-                        for v in 0..V {
-                            post.clamp(pre.clamp(sums[p][v])).store(y.add(v * R::LANES));
-                        }
-                    }
-                    Some(added) => {
-                        let added = added.at(pixels[p]).add(channel);
-                        for v in 0..V {
-                            let sum = pre.clamp(sums[p][v]).add(R::load(added.add(v * R::LANES)));
-                            post.clamp(sum).store(y.add(v * R::LANES));
-                        }
-                    }
+                let added = added.at(pixels[p]).add(channel);
+                for v in 0..V {
+                    let sum = pre.clamp(sums[p][v]).add(R::load(added.add(v * R::LANES)));
+                    post.clamp(sum).store(y.add(v * R::LANES));
                 }
             }
         }
