@@ -25,11 +25,25 @@ pub struct Layer {
 }
 
 const fn dense(kernel: usize, stride: usize, side: usize, inputs: usize, outputs: usize) -> Layer {
-    Layer { kind: Kind::Dense, kernel, stride, side, inputs, outputs }
+    Layer {
+        kind: Kind::Dense,
+        kernel,
+        stride,
+        side,
+        inputs,
+        outputs,
+    }
 }
 
 const fn depthwise(kernel: usize, stride: usize, side: usize, channels: usize) -> Layer {
-    Layer { kind: Kind::Depthwise, kernel, stride, side, inputs: channels, outputs: channels }
+    Layer {
+        kind: Kind::Depthwise,
+        kernel,
+        stride,
+        side,
+        inputs: channels,
+        outputs: channels,
+    }
 }
 
 pub const LAYERS: &[Layer] = &[
@@ -52,7 +66,14 @@ pub const LAYERS: &[Layer] = &[
 
 impl fmt::Display for Layer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Layer { kernel, stride, side, inputs, outputs, .. } = self;
+        let Layer {
+            kernel,
+            stride,
+            side,
+            inputs,
+            outputs,
+            ..
+        } = self;
         match self.kind {
             Kind::Dense => write!(f, "{kernel}×{kernel} ")?,
             Kind::Depthwise => write!(f, "depthwise {kernel}×{kernel} ")?,
@@ -82,7 +103,11 @@ impl Layer {
     }
 
     fn pitch(&self, lanes: usize) -> usize {
-        if self.inputs < 4 { self.inputs } else { self.inputs.next_multiple_of(lanes) }
+        if self.inputs < 4 {
+            self.inputs
+        } else {
+            self.inputs.next_multiple_of(lanes)
+        }
     }
 
     fn row(&self, lanes: usize) -> usize {
@@ -96,14 +121,21 @@ impl Layer {
 
     fn reads<T>(&self, x: &[T], lanes: usize) -> Reads<T> {
         let (pitch, row) = (self.pitch(lanes), self.row(lanes));
-        Reads { first: x.as_ptr(), down: self.stride * row, right: self.stride * pitch }
+        Reads {
+            first: x.as_ptr(),
+            down: self.stride * row,
+            right: self.stride * pitch,
+        }
     }
 
     /// Starts of the runs of a dense window, and their length.
     fn runs(&self, lanes: usize) -> (Vec<usize>, usize) {
         let (pitch, row) = (self.pitch(lanes), self.row(lanes));
         if pitch == self.inputs {
-            ((0..self.kernel).map(|y| y * row).collect(), self.kernel * pitch)
+            (
+                (0..self.kernel).map(|y| y * row).collect(),
+                self.kernel * pitch,
+            )
         } else {
             (self.taps(lanes), self.inputs)
         }
@@ -112,12 +144,19 @@ impl Layer {
     fn taps(&self, lanes: usize) -> Vec<usize> {
         let (pitch, row) = (self.pitch(lanes), self.row(lanes));
         let taps = 0..self.kernel * self.kernel;
-        taps.map(|tap| tap / self.kernel * row + tap % self.kernel * pitch).collect()
+        taps.map(|tap| tap / self.kernel * row + tap % self.kernel * pitch)
+            .collect()
     }
 }
 
-const RELU: Clamp = Clamp { least: 0.0, most: 6.0 };
-const FREE: Clamp = Clamp { least: f32::NEG_INFINITY, most: f32::INFINITY };
+const RELU: Clamp = Clamp {
+    least: 0.0,
+    most: 6.0,
+};
+const FREE: Clamp = Clamp {
+    least: f32::NEG_INFINITY,
+    most: f32::INFINITY,
+};
 
 /// The layer over f32 with a ReLU6.
 pub fn f32(isa: Isa, layer: &Layer) -> Box<dyn FnMut() + '_> {
@@ -139,7 +178,11 @@ pub fn f32(isa: Isa, layer: &Layer) -> Box<dyn FnMut() + '_> {
     };
     Box::new(move || {
         let x = layer.reads(&x, lanes);
-        let y = Plane { first: y.as_mut_ptr(), row: layer.side * padded, pitch: padded };
+        let y = Plane {
+            first: y.as_mut_ptr(),
+            row: layer.side * padded,
+            pitch: padded,
+        };
         let (channels, width) = (layer.outputs, layer.side);
         match layer.kind {
             Kind::Dense => {
@@ -190,16 +233,31 @@ pub fn u8(isa: Isa, layer: &Layer) -> Box<dyn FnMut() + '_> {
     let taps = layer.taps(lanes);
     let (runs, run) = layer.runs(lanes);
     let (depth, outputs) = (layer.depth(), layer.outputs);
-    let weights: Vec<i8> = bytes(depth * outputs).into_iter().map(|w| (w as i8).max(-127)).collect();
+    let weights: Vec<i8> = bytes(depth * outputs)
+        .into_iter()
+        .map(|w| (w as i8).max(-127))
+        .collect();
     let packed = match layer.kind {
         Kind::Dense => (kernels.pack_dense_u8)(&weights, runs.len(), run, outputs),
         Kind::Depthwise => (kernels.pack_depthwise_u8)(&weights, depth, outputs),
     };
     Box::new(move || {
         let x = layer.reads(&x, lanes);
-        let y = Plane { first: y.as_mut_ptr(), row: layer.side * padded, pitch: padded };
-        let code = Code { zero: 100, least: 0, most: 255 };
-        let after = After::Code { code, added: None, y };
+        let y = Plane {
+            first: y.as_mut_ptr(),
+            row: layer.side * padded,
+            pitch: padded,
+        };
+        let code = Code {
+            zero: 100,
+            least: 0,
+            most: 255,
+        };
+        let after = After::Code {
+            code,
+            added: None,
+            y,
+        };
         let (channels, width) = (layer.outputs, layer.side);
         match layer.kind {
             Kind::Dense => {
@@ -245,5 +303,8 @@ fn bytes(count: usize) -> Vec<u8> {
 }
 
 fn reals(count: usize) -> Vec<f32> {
-    bytes(count).into_iter().map(|byte| f32::from(byte) / 128.0 - 1.0).collect()
+    bytes(count)
+        .into_iter()
+        .map(|byte| f32::from(byte) / 128.0 - 1.0)
+        .collect()
 }

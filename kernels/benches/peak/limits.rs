@@ -9,7 +9,10 @@ pub struct Limit {
 }
 
 /// Stands in where no loop has been written.
-const NONE: Limit = Limit { run: || (), macs: 0 };
+const NONE: Limit = Limit {
+    run: || (),
+    macs: 0,
+};
 
 /// A loop of multiply-adds of `isa` over f32.
 pub fn f32(isa: Isa) -> Limit {

@@ -24,7 +24,10 @@ const ROUNDS: usize = 300;
 const ROUND: Duration = Duration::from_micros(300);
 
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| word != "--bench")
+        .collect();
     let named: Vec<Isa> = words.iter().filter_map(|word| word.parse().ok()).collect();
     let mut words = words.iter().filter(|word| word.parse::<Isa>().is_err());
     let word = words.next();
@@ -51,11 +54,20 @@ fn table(isa: Isa, word: Option<&str>) {
             Box::new(limits::u8(isa).run),
         ];
         let macs = layer.macs() as f64;
-        let macs = [macs, limits::f32(isa).macs as f64, macs, limits::u8(isa).macs as f64];
+        let macs = [
+            macs,
+            limits::f32(isa).macs as f64,
+            macs,
+            limits::u8(isa).macs as f64,
+        ];
         let seconds = seconds(&mut works);
         let [f32, most_f32, u8, most_u8] = [0, 1, 2, 3].map(|i| macs[i] / 1e9 / seconds[i]);
         // A depthwise kernel multiplies codes as it likes; f32 products are the common measure.
-        let most_u8 = if layer.kind == Kind::Depthwise { most_f32 } else { most_u8 };
+        let most_u8 = if layer.kind == Kind::Depthwise {
+            most_f32
+        } else {
+            most_u8
+        };
         let (share_f32, share_u8) = (100.0 * f32 / most_f32, 100.0 * u8 / most_u8);
         let ratio = u8 / f32;
         println!(

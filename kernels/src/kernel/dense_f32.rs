@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::DenseF32;
 use super::after::Finish;
 use super::pack::Panels;
-use super::pixels::{Blocks, Pixel};
+use super::pixels::{Blocks, Pixel, Tile};
 use super::simd::Real;
 
 /// Bytes of input of a block: with the weights of a panel it stays in the second-level cache.
@@ -76,19 +76,19 @@ pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Pane
         y: &c.y,
     };
     let mut rest = panel.pixels;
-    while let Some(&last) = rest.last() {
-        let pixels = &rest[..P.min(rest.len())];
+    while !rest.is_empty() {
+        let tile = Tile::<P>::of(rest);
         let mut windows = [c.x.first; P];
         // SAFETY: as the caller promises.
         unsafe {
             for p in 0..P {
-                windows[p] = c.x.window(if p < pixels.len() { pixels[p] } else { last });
+                windows[p] = c.x.window(tile.pixels[p]);
             }
             let bias = c.bias.as_ptr().add(panel.channel);
-            let sums = tile::<R, P, V>(c, &windows, panel.weights, bias);
-            finish.store(&sums, pixels, panel.channel);
+            let sums = sums::<R, P, V>(c, &windows, panel.weights, bias);
+            finish.store(&sums, &finish.places(&tile), panel.channel);
         }
-        rest = &rest[pixels.len()..];
+        rest = &rest[tile.stored.len()..];
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Pane
 /// # Safety
 /// As for [`panel`], `windows` being those of the pixels.
 #[inline(always)]
-unsafe fn tile<R: Real, const P: usize, const V: usize>(
+unsafe fn sums<R: Real, const P: usize, const V: usize>(
     convolution: &DenseF32<'_>,
     windows: &[*const f32; P],
     weights: *const f32,
