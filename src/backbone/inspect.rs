@@ -242,7 +242,10 @@ impl NetworkProbe {
     }
 
     fn given(&self) -> TVec<TValue> {
-        self.inputs.iter().map(|x| x.clone().into_tvalue()).collect()
+        self.inputs
+            .iter()
+            .map(|x| x.clone().into_tvalue())
+            .collect()
     }
 
     /// Starts or ends watching the regions' steps; gives the times so far, region by region.

@@ -27,7 +27,7 @@ pub use inspect::{NamedArray, NetworkProbe, Part, RegionMemory};
 pub use landmarks::Backbone;
 pub use locate::{LocateOptions, Locator, Person};
 pub use looks::{Opinion, Opinions};
+pub use neuralsmpl_kernels::{Isa, Placed};
 pub use observations::{LANDMARKS, Landmark, Observations};
 pub use region::{region_from_box, region_from_detection, region_from_points};
-pub use neuralsmpl_kernels::{Isa, Placed};
 pub use workers::Workers;

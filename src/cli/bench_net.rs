@@ -87,7 +87,11 @@ pub(super) fn run(
         ms(times[times.len() - 1]),
         workers.isa(),
         workers.threads(),
-        if workers.threads() == 1 { "thread" } else { "threads" },
+        if workers.threads() == 1 {
+            "thread"
+        } else {
+            "threads"
+        },
     ))
 }
 
@@ -116,7 +120,10 @@ fn read_inputs(net: &mut NetworkProbe, path: &Path) -> anyhow::Result<()> {
     let named = SafeTensors::deserialize(&bytes).with_context(|| path.display().to_string())?;
     for (index, (name, shape)) in net.inputs().into_iter().enumerate() {
         let tensor = named.tensor(&name).map_err(|_| {
-            anyhow!("{}: tensor `{name}` is missing, expected f32 {shape:?}", path.display())
+            anyhow!(
+                "{}: tensor `{name}` is missing, expected f32 {shape:?}",
+                path.display()
+            )
         })?;
         if tensor.dtype() != Dtype::F32 || tensor.shape() != shape {
             bail!(

@@ -13,6 +13,7 @@ mod eval;
 mod fit;
 mod outputs;
 mod pack;
+mod pack_inspect;
 mod report;
 mod start;
 

@@ -8,6 +8,7 @@ use clap::Subcommand;
 
 use super::End;
 use super::console::Console;
+use super::pack_inspect::{self, InspectArgs};
 use crate::backbone::{BackboneError, Locator, Workers};
 use crate::limits::MAX_BETAS;
 use crate::pack::{self, Pack};
@@ -25,6 +26,7 @@ const INSTALLED: &str = "../share/neuralsmpl/person";
 const EXAMPLES: &str = "\
 Examples:
   neuralsmpl pack check models/person
+  neuralsmpl pack inspect models/person --memory
   neuralsmpl pack seal models/person   after a file was made again";
 
 #[derive(Subcommand)]
@@ -36,6 +38,8 @@ pub(super) enum PackCommand {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// Time the networks part by part: which kernel does what, and what is left to tract
+    Inspect(InspectArgs),
     /// Write the sha256 of every file into pack.toml
     Seal {
         /// The pack's folder
@@ -47,6 +51,7 @@ pub(super) enum PackCommand {
 pub(super) fn run(command: &PackCommand, console: &Console) -> anyhow::Result<End> {
     match command {
         PackCommand::Check { dir } => check(dir, console)?,
+        PackCommand::Inspect(args) => pack_inspect::run(args, console)?,
         PackCommand::Seal { dir } => {
             let changed = pack::seal(dir)?;
             let what = if changed.is_empty() {
