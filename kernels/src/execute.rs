@@ -169,6 +169,12 @@ pub(crate) unsafe fn execute(
                     }
                 }
             }
+            Action::UpsampleCodes(recode) => {
+                for row in units {
+                    let out = bases.row_mut(&step.output, row);
+                    ops::bilinear_codes(bases.picture(x), *recode, row, out);
+                }
+            }
             Action::Upsample(how) => {
                 for row in units {
                     match (how, step.codes[0]) {
@@ -436,6 +442,11 @@ unsafe fn walk<A: Copy, B: Copy>(
                     let skip = |x: [usize; 4]| i * x[0] + j * x[1] + k * x[2] + l * x[3];
                     let from = from.wrapping_add(skip([a.from, b.from, c.from, d.from]));
                     let to = to.wrapping_add(skip([a.to, b.to, c.to, d.to]));
+                    if e.from == 1 && f.to == 1 {
+                        // SAFETY: by the caller's promise.
+                        unsafe { turn([e, f], from, to, &one) };
+                        continue;
+                    }
                     for m in 0..e.size {
                         let from = from.wrapping_add(m * e.from);
                         let to = to.wrapping_add(m * e.to);
@@ -451,6 +462,32 @@ unsafe fn walk<A: Copy, B: Copy>(
                             }
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// The last two loops of a copy from one order to the other, tile by tile.
+///
+/// # Safety
+/// As for [`walk`].
+unsafe fn turn<A: Copy, B: Copy>(
+    [long, short]: [Loop; 2],
+    from: *const A,
+    to: *mut B,
+    one: &impl Fn(A) -> B,
+) {
+    const TILE: usize = 16;
+    for top in (0..long.size).step_by(TILE) {
+        for left in (0..short.size).step_by(TILE) {
+            for m in top..long.size.min(top + TILE) {
+                for n in left..short.size.min(left + TILE) {
+                    // SAFETY: by the caller's promise.
+                    unsafe {
+                        *to.add(m * long.to + n * short.to) =
+                            one(*from.add(m * long.from + n * short.from))
+                    };
                 }
             }
         }

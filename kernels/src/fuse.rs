@@ -9,6 +9,7 @@
 //!
 //! Roundings stay where the graph has them.
 
+use crate::error::GraphError;
 use crate::graph::{Coding, Conv, Graph, Op, Upsample, Value, Weights, Window};
 use crate::kernel::{Clamp, Code, DEPTH_MOST};
 
@@ -43,11 +44,13 @@ pub(crate) enum CodedOut {
 pub(crate) enum Kind {
     Real {
         conv: usize,
+        window: Window,
         pre: Clamp,
         post: Clamp,
     },
     Coded {
         conv: usize,
+        window: Window,
         x: Coding,
         out: CodedOut,
     },
@@ -60,6 +63,8 @@ pub(crate) enum Kind {
     Clip(Clamp),
     MaxPool(Window),
     Upsample(Upsample),
+    /// Bilinear, from codes to codes.
+    UpsampleCodes([Coding; 2]),
     Sigmoid,
     Quantize(Coding),
     Dequantize(Coding),
@@ -96,7 +101,10 @@ pub(crate) fn conv_of(graph: &Graph, index: usize) -> Option<&Conv> {
 }
 
 /// Fuses a graph; operations come in an order in which they can run.
-pub(crate) fn fuse(graph: &Graph) -> Vec<Fused> {
+///
+/// # Errors
+/// If zeros are added for something else than a convolution.
+pub(crate) fn fuse(graph: &Graph) -> Result<Vec<Fused>, GraphError> {
     let mut pass = Pass::new(graph);
     for index in 0..graph.nodes.len() {
         if !pass.done[index] {
@@ -108,7 +116,17 @@ pub(crate) fn fuse(graph: &Graph) -> Vec<Fused> {
     }
     let mut fused = pass.fused;
     fused.sort_by_key(|f| f.order);
-    fused
+    for read in fused.iter().flat_map(|f| &f.inputs) {
+        let node = &graph.nodes[read.value.0];
+        if matches!(node.op, Op::Pad { .. }) {
+            return Err(GraphError {
+                node: node.name.clone(),
+                op: node.op.label(),
+                reason: "read by something else than a convolution".to_owned(),
+            });
+        }
+    }
+    Ok(fused)
 }
 
 struct Pass<'a> {
@@ -166,6 +184,7 @@ impl<'a> Pass<'a> {
                 coding: *coding,
             }),
             Op::MaxPool(_)
+            | Op::Pad { .. }
             | Op::Upsample(Upsample::Nearest)
             | Op::Reshape(_)
             | Op::Permute(_)
@@ -269,7 +288,10 @@ impl<'a> Pass<'a> {
         }
         self.done[first] = true;
         let coded = self.coded[last].filter(|c| c.holder.0 == last);
-        if matches!(kind, Kind::Coded { .. } | Kind::AddCodes { .. }) {
+        if matches!(
+            kind,
+            Kind::Coded { .. } | Kind::AddCodes { .. } | Kind::UpsampleCodes(_)
+        ) {
             // The dequantize nodes in front.
             whole += 1;
         }
@@ -291,7 +313,7 @@ impl<'a> Pass<'a> {
         let node = &self.graph.nodes[index];
         let inputs = node.inputs.clone();
         match &node.op {
-            Op::Input | Op::Dequantize(_) => {}
+            Op::Input | Op::Dequantize(_) | Op::Pad { .. } => {}
             Op::Quantize(coding) => {
                 if self.coded[index].is_some_and(|c| c.holder.0 == index) {
                     let x = self.real(inputs[0]);
@@ -300,9 +322,9 @@ impl<'a> Pass<'a> {
             }
             Op::Conv(conv) => match (self.coded[inputs[0].0], &conv.weights) {
                 (Some(x), Weights::Codes { .. }) if depth(conv) <= DEPTH_MOST => {
-                    self.coded_conv(index, x);
+                    self.coded_conv(index, conv, x);
                 }
-                _ => self.real_conv(index),
+                _ => self.real_conv(index, conv),
             },
             Op::Add => self.add(index),
             Op::Clip { least, most } => {
@@ -320,6 +342,7 @@ impl<'a> Pass<'a> {
                 self.emit(Kind::Sigmoid, vec![x], index, &[]);
             }
             Op::MaxPool(window) => self.moving(index, Kind::MaxPool(*window)),
+            Op::Upsample(Upsample::Bilinear) => self.bilinear(index),
             Op::Upsample(how) => self.moving(index, Kind::Upsample(*how)),
             Op::Reshape(_) => self.moving(index, Kind::Reshape),
             Op::Permute(order) => self.moving(index, Kind::Permute(order.clone())),
@@ -341,12 +364,29 @@ impl<'a> Pass<'a> {
         self.emit(kind, operands, index, &[]);
     }
 
-    fn real_conv(&mut self, index: usize) {
-        let x = self.real(self.graph.nodes[index].inputs[0]);
+    fn bilinear(&mut self, index: usize) {
+        let input = self.graph.nodes[index].inputs[0];
+        if let (Some(x), Some((quantize, out))) = (self.coded[input.0], self.next_quantize(index)) {
+            let kind = Kind::UpsampleCodes([x.coding, out]);
+            self.emit(kind, vec![codes(x.holder)], index, &[quantize]);
+        } else {
+            let x = self.real(input);
+            self.emit(Kind::Upsample(Upsample::Bilinear), vec![x], index, &[]);
+        }
+    }
+
+    fn real_conv(&mut self, index: usize, conv: &Conv) {
+        let (mut input, mut window) = (self.graph.nodes[index].inputs[0], conv.window);
+        while let Op::Pad { before, after } = self.op(input.0) {
+            pad(&mut window, before, after);
+            input = self.graph.nodes[input.0].inputs[0];
+        }
+        let x = self.real(input);
         let (mut inputs, mut nodes, mut last) = (vec![x], Vec::new(), index);
         let (pre, post) = self.real_tail(&mut inputs, &mut nodes, &mut last);
         let kind = Kind::Real {
             conv: index,
+            window,
             pre,
             post,
         };
@@ -374,7 +414,16 @@ impl<'a> Pass<'a> {
         (pre, post)
     }
 
-    fn coded_conv(&mut self, index: usize, x: Coded) {
+    fn coded_conv(&mut self, index: usize, conv: &Conv, mut x: Coded) {
+        let mut window = conv.window;
+        while let Op::Pad { before, after } = self.op(x.holder.0) {
+            let input = self.graph.nodes[x.holder.0].inputs[0];
+            let Some(inner) = self.coded[input.0] else {
+                break;
+            };
+            pad(&mut window, before, after);
+            x.holder = inner.holder;
+        }
         let (mut inputs, mut nodes, mut last) = (vec![codes(x.holder)], Vec::new(), index);
         let clips = self.clips(index);
         let out = if let Some((quantize, coding)) = self.next_quantize(clips.last) {
@@ -396,6 +445,7 @@ impl<'a> Pass<'a> {
         };
         let kind = Kind::Coded {
             conv: index,
+            window,
             x: x.coding,
             out,
         };
@@ -447,6 +497,14 @@ impl<'a> Pass<'a> {
             let operands = inputs.iter().map(|&input| self.real(input)).collect();
             self.emit(Kind::AddReal(clamp), operands, index, &nodes);
         }
+    }
+}
+
+/// Takes zeros around a picture into the window's own.
+fn pad(window: &mut Window, before: &[usize; 2], after: &[usize; 2]) {
+    for axis in 0..2 {
+        window.before[axis] += before[axis];
+        window.after[axis] += after[axis];
     }
 }
 

@@ -104,6 +104,13 @@ pub enum Op {
     Input,
     /// `[1, C, H, W]` to `[1, out, H', W']`.
     Conv(Conv),
+    /// Zeros around a picture; only in front of convolutions.
+    Pad {
+        /// Rows above and columns on the left.
+        before: [usize; 2],
+        /// Rows below and columns on the right.
+        after: [usize; 2],
+    },
     /// Limits, elementwise; infinities where there are none.
     Clip {
         /// Least.
@@ -137,6 +144,7 @@ impl Op {
         match self {
             Self::Input => "input",
             Self::Conv(_) => "convolution",
+            Self::Pad { .. } => "pad",
             Self::Clip { .. } => "clip",
             Self::Add => "add",
             Self::MaxPool(_) => "max pool",
@@ -265,6 +273,11 @@ impl Graph {
             Op::Upsample(_) => {
                 let [c, h, w] = picture(shape)?;
                 Ok(vec![1, c, 2 * h, 2 * w])
+            }
+            Op::Pad { before, after } => {
+                let [c, h, w] = picture(shape)?;
+                let [rows, columns] = [0, 1].map(|i| before[i] + after[i]);
+                Ok(vec![1, c, h + rows, w + columns])
             }
             Op::Add => {
                 let other = self.shape(inputs[1]);

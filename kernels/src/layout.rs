@@ -371,13 +371,19 @@ fn legs(from: &View, to: &View) -> Vec<Leg> {
     legs
 }
 
-/// The convolution of a task.
-pub(crate) fn task_conv<'a>(graph: &'a Graph, fused: &[Fused], task: &Task) -> Option<&'a Conv> {
+/// The convolution of a task, and its window with the zeros around the picture.
+pub(crate) fn task_conv<'a>(
+    graph: &'a Graph,
+    fused: &[Fused],
+    task: &Task,
+) -> Option<(&'a Conv, Window)> {
     let Work::Fused(index) = task.work else {
         return None;
     };
     match fused[index].kind {
-        Kind::Real { conv, .. } | Kind::Coded { conv, .. } => conv_of(graph, conv),
+        Kind::Real { conv, window, .. } | Kind::Coded { conv, window, .. } => {
+            Some((conv_of(graph, conv)?, window))
+        }
         _ => None,
     }
 }
@@ -397,14 +403,14 @@ fn borders(graph: &Graph, fused: &[Fused], layout: &mut Layout, lanes: usize) {
         let conv = task_conv(graph, fused, task);
         for (i, &input) in task.inputs.iter().enumerate() {
             match conv {
-                Some(conv) if i == 0 => {
-                    narrow[input] &= conv.groups == 1 && conv.window.size[1] > 1;
+                Some((conv, window)) if i == 0 => {
+                    narrow[input] &= conv.groups == 1 && window.size[1] > 1;
                     let output = [
                         layout.tensors[task.output].height,
                         layout.tensors[task.output].width,
                     ];
                     let tensor = &mut layout.tensors[input];
-                    let needed = reach(&conv.window, [tensor.height, tensor.width], output);
+                    let needed = reach(&window, [tensor.height, tensor.width], output);
                     for (have, need) in tensor.border.iter_mut().zip(needed) {
                         *have = need.max(*have);
                     }

@@ -40,14 +40,22 @@ pub(crate) fn add_codes(a: &[u8], b: &[u8], sum: SumCodes, y: &mut [u8]) {
     for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
         let real = (i32::from(a) - zero_a) as f32 * own + (i32::from(b) - zero_b) as f32 * other;
         let code = round_even(real) + sum.code.zero as f32;
-        *y = code.max(least).min(most) as i32 as u8;
+        *y = whole(code.max(least).min(most));
     }
+}
+
+/// 1.5 · 2²³: adding it leaves whole numbers in the lowest bits of the mantissa.
+const MAGIC: f32 = 12_582_912.0;
+
+/// A whole number of 0 to 255 as a byte.
+#[inline(always)]
+fn whole(code: f32) -> u8 {
+    (code + MAGIC).to_bits() as u8
 }
 
 /// Rounds to the nearest even without a call; right below 2²², and beyond that far outside any code.
 #[inline(always)]
 fn round_even(real: f32) -> f32 {
-    const MAGIC: f32 = 12_582_912.0; // 1.5 · 2²³
     let bounded = real.max(-4_194_304.0).min(4_194_304.0);
     (bounded + MAGIC) - MAGIC
 }
@@ -94,7 +102,7 @@ pub(crate) fn quantize(x: &[f32], scale: f32, zero: i32, y: &mut [u8]) {
 /// One code.
 #[inline(always)]
 pub(crate) fn quantized(x: f32, scale: f32, zero: i32) -> u8 {
-    (round_even(x / scale) + zero as f32).max(0.0).min(255.0) as i32 as u8
+    whole((round_even(x / scale) + zero as f32).max(0.0).min(255.0))
 }
 
 /// Codes to real numbers, `(x − zero) · scale`.
@@ -191,6 +199,46 @@ pub(crate) fn bilinear<'a>(x: Picture<'a, f32>, row: usize, out: &mut [f32]) {
             let middle = 0.75 * b[i] + 0.25 * e[i];
             left[i] = 0.75 * middle + 0.25 * (0.75 * a[i] + 0.25 * d[i]);
             right[i] = 0.75 * middle + 0.25 * (0.75 * c[i] + 0.25 * f[i]);
+        }
+    }
+}
+
+/// A change of coding: `y = round((x − zeros[0]) · scale) + zeros[1]`, within 0 to 255.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Recode {
+    pub zeros: [i32; 2],
+    /// Of the input's coding over the output's.
+    pub scale: f32,
+}
+
+/// The same over codes, which become another coding's.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2+fma"))]
+pub(crate) fn bilinear_codes<'a>(x: Picture<'a, u8>, recode: Recode, row: usize, out: &mut [u8]) {
+    let near = row / 2;
+    let far = if row % 2 == 0 {
+        near.saturating_sub(1)
+    } else {
+        (near + 1).min(x.height - 1)
+    };
+    // Sums of sixteenths are exact.
+    let scale = recode.scale * 0.0625;
+    let shift = recode.zeros[0] * 16;
+    let zero = recode.zeros[1] as f32;
+    for (column, pair) in out.chunks_exact_mut(2 * x.pitch).enumerate() {
+        let before = column.saturating_sub(1);
+        let after = (column + 1).min(x.width - 1);
+        let pixels = |y: usize| [before, column, after].map(|column| x.pixel(y, column, x.pitch));
+        let ([a, b, c], [d, e, f]) = (pixels(near), pixels(far));
+        let (left, right) = pair.split_at_mut(x.pitch);
+        for i in 0..x.pitch {
+            let side = |near: &[u8], far: &[u8]| 3 * i32::from(near[i]) + i32::from(far[i]);
+            let middle = 3 * side(b, e) - shift;
+            let code = |sum: i32| {
+                let real = round_even(sum as f32 * scale) + zero;
+                whole(real.max(0.0).min(255.0))
+            };
+            left[i] = code(middle + side(a, d));
+            right[i] = code(middle + side(c, f));
         }
     }
 }

@@ -84,10 +84,11 @@ impl Program {
     /// Fuses, lays out and packs a network for an instruction set that this processor has.
     ///
     /// # Errors
-    /// If a chain of reshapes and permutations is too tangled for one copy.
+    /// If a chain of reshapes and permutations is too tangled for one copy, or zeros are added for
+    /// something else than a convolution.
     pub fn new(graph: &Graph, isa: Isa) -> Result<Self, GraphError> {
         let kernels = isa.kernels();
-        let fused = fuse(graph);
+        let fused = fuse(graph)?;
         let mut layout = layout(graph, &fused, kernels.lanes);
         let mut lives = Vec::new();
         let mut owners = Vec::new();

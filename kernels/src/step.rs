@@ -5,7 +5,7 @@ use crate::fuse::{CodedOut, Fused, Kind};
 use crate::graph::{Coding, Conv, Graph, Upsample, Weights, Window};
 use crate::kernel::{Clamp, Code, Kernels, Packed};
 use crate::layout::{Change, Layout, Leg, Place, Task, Tensor, Work, task_conv};
-use crate::ops::SumCodes;
+use crate::ops::{Recode, SumCodes};
 
 /// Most legs of a copy.
 pub(crate) const MAX_LEGS: usize = 6;
@@ -106,6 +106,7 @@ pub(crate) enum Action {
     Sigmoid,
     MaxPool(Window),
     Upsample(Upsample),
+    UpsampleCodes(Recode),
     Copy {
         change: Change,
         loops: Vec<Loop>,
@@ -200,15 +201,15 @@ fn compile_one(
             (action, label.to_owned())
         }
         Work::Fused(index) => match (&fused[*index].kind, conv) {
-            (Kind::Real { pre, post, .. }, Some(conv)) => {
+            (Kind::Real { pre, post, .. }, Some((conv, window))) => {
                 let label = conv_label("f32", conv, task.inputs.len() > 1);
-                let real = real_conv(conv, kernels, input, (*pre, *post));
+                let real = real_conv(conv, &window, kernels, input, (*pre, *post));
                 (Action::Real(real), label)
             }
-            (Kind::Coded { x, out, .. }, Some(conv)) => {
+            (Kind::Coded { x, out, .. }, Some((conv, window))) => {
                 let label = conv_label("u8", conv, task.inputs.len() > 1);
                 (
-                    Action::Coded(coded_conv(conv, kernels, input, x, out)),
+                    Action::Coded(coded_conv(conv, &window, kernels, input, x, out)),
                     label,
                 )
             }
@@ -229,7 +230,7 @@ fn compile_one(
         output: Area::new(output),
         border: (first && has_border).then(|| (output.clone(), output.zero as u8)),
         units,
-        macs: conv.map_or(0, |conv| {
+        macs: conv.map_or(0, |(conv, _)| {
             let window: usize = conv.window.size.iter().product();
             let depth = window * input.channels / conv.groups;
             (output.height * output.width * output.channels * depth) as u64
@@ -256,6 +257,13 @@ fn other(kind: &Kind) -> (Action, String) {
             Upsample::Nearest => (Action::Upsample(*how), "nearest upsample"),
             Upsample::Bilinear => (Action::Upsample(*how), "bilinear upsample"),
         },
+        Kind::UpsampleCodes([x, y]) => {
+            let recode = Recode {
+                zeros: [x.zero, y.zero],
+                scale: x.scale / y.scale,
+            };
+            (Action::UpsampleCodes(recode), "u8 bilinear upsample")
+        }
         // Views have no task; conversions and concatenations are copies.
         Kind::Real { .. }
         | Kind::Coded { .. }
@@ -281,8 +289,7 @@ fn conv_label(kind: &str, conv: &Conv, added: bool) -> String {
     format!("{kind}{depthwise} {h}×{w}{stride}{added}")
 }
 
-fn windows(conv: &Conv, x: &Tensor) -> Windows {
-    let window = &conv.window;
+fn windows(conv: &Conv, window: &Window, x: &Tensor) -> Windows {
     let (row, pitch) = (x.row(), x.pitch);
     let first = (x.border[0] - window.before[0]) * row + (x.border[1] - window.before[1]) * pitch;
     let [rows, columns] = window.size;
@@ -340,9 +347,15 @@ fn by_depth<T: Copy + Default>(
     sorted
 }
 
-fn real_conv(conv: &Conv, kernels: &Kernels, x: &Tensor, (pre, post): (Clamp, Clamp)) -> RealConv {
+fn real_conv(
+    conv: &Conv,
+    window: &Window,
+    kernels: &Kernels,
+    x: &Tensor,
+    (pre, post): (Clamp, Clamp),
+) -> RealConv {
     let out = conv.bias.len();
-    let windows = windows(conv, x);
+    let windows = windows(conv, window, x);
     let real: Vec<f32> = match &conv.weights {
         Weights::Real(real) => real.clone(),
         Weights::Codes { codes, scales } => {
@@ -377,13 +390,14 @@ fn real_conv(conv: &Conv, kernels: &Kernels, x: &Tensor, (pre, post): (Clamp, Cl
 
 fn coded_conv(
     conv: &Conv,
+    window: &Window,
     kernels: &Kernels,
     x: &Tensor,
     coding: &Coding,
     out: &CodedOut,
 ) -> CodedConv {
     let channels = conv.bias.len();
-    let windows = windows(conv, x);
+    let windows = windows(conv, window, x);
     let (codes, scales) = match &conv.weights {
         Weights::Codes { codes, scales } => (codes, scales),
         Weights::Real(_) => unreachable!("fused only with codes"),
@@ -460,6 +474,13 @@ fn loops(legs: &[Leg], from: &Tensor, to: &Tensor) -> Vec<Loop> {
             }
             _ => joined.push(next),
         }
+    }
+    // A short last loop costs more than it saves: go on in the other tensor instead.
+    if let [.., long, short] = &mut joined[..]
+        && short.size < 8
+        && long.size > short.size
+    {
+        std::mem::swap(long, short);
     }
     joined
 }

@@ -64,7 +64,11 @@ impl ModelTransform for Fuse {
         let mut patch = TypedModelPatch::default();
         let mut made: HashMap<OutletId, OutletId> = HashMap::new();
         for ids in regions.iter().filter(|ids| worthwhile(ids, &known)) {
-            self.region(model, ids, &known, &mut patch, &mut made)?;
+            let mut trial = patch.clone();
+            match self.region(model, ids, &known, &mut trial, &mut made) {
+                Ok(()) => patch = trial,
+                Err(e) => log::warn!("a part of the network is left to tract: {e:#}"),
+            }
         }
         for (old, new) in made {
             patch.shunt_outside(model, old, new)?;

@@ -1,7 +1,7 @@
 //! Which of tract's operators there are kernels for, and as what.
 
 use neuralsmpl_kernels::{Coding, Conv, Op as KernelOp, Upsample, Weights, Window};
-use tract_onnx::tract_core::ops::array::TypedConcat;
+use tract_onnx::tract_core::ops::array::{Pad, PadMode, TypedConcat};
 use tract_onnx::tract_core::ops::binary::TypedBinOp;
 use tract_onnx::tract_core::ops::cnn::{Conv as TractConv, KernelFormat, MaxPool, PoolSpec};
 use tract_onnx::tract_core::ops::element_wise::ElementWiseOp;
@@ -61,6 +61,9 @@ pub(super) fn recognise(model: &TypedModel, node: &TypedNode) -> Option<Known> {
             return None;
         }
         return whole(KernelOp::MaxPool(window(&op.pool_spec, &from)?));
+    }
+    if let Some(op) = node.op_as::<Pad>() {
+        return (from.len() == 4 && for_convolutions(model, node)).then(|| whole(zeros(op)?))?;
     }
     if let Some(op) = node.op_as::<Resize>() {
         return whole(KernelOp::Upsample(upsample(op, &from, &to)?));
@@ -190,6 +193,37 @@ fn weights(model: &TypedModel, outlet: OutletId, out: usize) -> Option<Weights> 
         }
     }
     Some(Weights::Real(reals(&*constant(model, outlet)?)?))
+}
+
+/// Whether only convolutions that we know read a node, be it as codes.
+fn for_convolutions(model: &TypedModel, node: &TypedNode) -> bool {
+    let users = &node.outputs[0].successors;
+    !users.is_empty()
+        && !model.outputs.contains(&node.id.into())
+        && users.iter().all(|inlet| {
+            let user = model.node(inlet.node);
+            match user.op_is::<TractConv>() {
+                true => inlet.slot == 0 && recognise(model, user).is_some(),
+                false => {
+                    (user.op_is::<Quantize>() || user.op_is::<Dequantize>())
+                        && for_convolutions(model, user)
+                }
+            }
+        })
+}
+
+/// Zeros above, below and beside a picture.
+fn zeros(op: &Pad) -> Option<KernelOp> {
+    let PadMode::Constant(value) = &op.mode else {
+        return None;
+    };
+    let ([(0, 0), (0, 0), rows, columns], [0.0]) = (&op.pads[..], &reals(value)?[..]) else {
+        return None;
+    };
+    Some(KernelOp::Pad {
+        before: [rows.0, columns.0],
+        after: [rows.1, columns.1],
+    })
 }
 
 /// The window of a pool or convolution over `[1, C, H, W]`.
