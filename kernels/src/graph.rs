@@ -222,6 +222,11 @@ impl Graph {
         Ok(())
     }
 
+    /// The inputs, in order.
+    pub fn inputs(&self) -> &[Value] {
+        &self.inputs
+    }
+
     /// Shape of a value.
     pub fn shape(&self, value: Value) -> &[usize] {
         &self.nodes[value.0].shape

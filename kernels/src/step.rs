@@ -319,23 +319,17 @@ fn windows(conv: &Conv, window: &Window, x: &Tensor) -> Windows {
 
 /// Weights as rows of output channels, one row an element of the window: `[runs × run][out]` for
 /// a dense convolution, `[taps][out]` for a depthwise one.
-fn by_depth<T: Copy + Default>(
-    conv: &Conv,
-    weights: &[T],
-    windows: &Windows,
-    pitch: usize,
-) -> Vec<T> {
+fn by_depth<T: Copy + Default>(conv: &Conv, weights: &[T], windows: &Windows) -> Vec<T> {
     let out = conv.bias.len();
     let [rows, columns] = conv.window.size;
     let taps = rows * columns;
     let inner = weights.len() / (out * taps);
-    // Channels from a column of the window to the next, within a run.
-    let step = if windows.starts.len() == taps {
-        inner
+    // Elements of a run from a tap to the next.
+    let depth = if conv.groups > 1 {
+        1
     } else {
-        pitch
+        windows.run * windows.starts.len() / taps
     };
-    let depth = if conv.groups > 1 { 1 } else { step };
     let mut sorted = vec![T::default(); taps * depth * out];
     for o in 0..out {
         for i in 0..inner {
@@ -364,7 +358,7 @@ fn real_conv(
             codes.iter().enumerate().map(real).collect()
         }
     };
-    let rows = by_depth(conv, &real, &windows, x.pitch);
+    let rows = by_depth(conv, &real, &windows);
     let weights = if conv.groups > 1 {
         let lanes = out.next_multiple_of(kernels.lanes);
         let mut padded = Vec::with_capacity(windows.starts.len() * lanes);
@@ -402,7 +396,7 @@ fn coded_conv(
         Weights::Codes { codes, scales } => (codes, scales),
         Weights::Real(_) => unreachable!("fused only with codes"),
     };
-    let rows = by_depth(conv, codes, &windows, x.pitch);
+    let rows = by_depth(conv, codes, &windows);
     let lanes = channels.next_multiple_of(kernels.lanes);
     let each = codes.len() / channels;
     let (mut bias, mut scale) = (vec![0; lanes], vec![0.0; lanes]);
