@@ -23,6 +23,13 @@ use scene::{Scene, View, whole};
 /// The system's allocator, counting what each thread asks for.
 struct Counting;
 
+/// Most that tract's session asks for in a run of a network which the kernels do as a whole: lists of
+/// values, no tensors.
+const TRACT_SESSION: Asked = Asked {
+    times: 8,
+    bytes: 4096,
+};
+
 /// Requests for memory, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Asked {
@@ -215,18 +222,25 @@ fn a_frame_allocates_nothing_after_warm_up() {
 
 #[test]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-fn what_the_backbone_allocates() {
+fn only_tracts_session_allocates_in_the_backbone() {
     let mut scene = Scene::new(EnergyKind::Paper, View::Close);
     let side = scene.backbone.side();
     let camera = Intrinsics::from_fov(50.0, side as u32, side as u32);
-    let per_run = asked(|| {
+    let mut observe = || {
         scene
             .backbone
             .observe(&scene.image, &camera, &whole(side), &mut scene.seen)
-            .unwrap()
-    });
+            .unwrap();
+    };
+    observe();
+    let per_run = asked(&mut observe);
+    assert_eq!(asked(observe), per_run, "every run asks for the same");
     println!(
         "one run of the backbone: {} allocations, {} bytes",
         per_run.times, per_run.bytes
+    );
+    assert!(
+        per_run.times <= TRACT_SESSION.times && per_run.bytes <= TRACT_SESSION.bytes,
+        "{per_run:?}"
     );
 }

@@ -4,6 +4,7 @@
 mod backend;
 mod decode;
 mod fit;
+mod networks;
 mod pack;
 mod refusals;
 mod support;

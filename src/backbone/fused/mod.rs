@@ -6,6 +6,9 @@
 mod quant_ops;
 mod recognise;
 mod region;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
