@@ -8,7 +8,7 @@ use crate::kernel::{
     AddedCode, After, DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, Plane, Reads,
 };
 use crate::layout::{Change, Place, Tensor};
-use crate::ops::{self, Picture};
+use crate::ops::{self, Narrow, Picture};
 use crate::program::Address;
 use crate::step::{Action, Area, CodedConv, Loop, MAX_LEGS, Out, RealConv, RealWeights, Step};
 
@@ -252,6 +252,28 @@ unsafe fn real_conv(
                     y,
                 };
                 (kernels.depthwise_f32)(&arguments, rows);
+            }
+            RealWeights::Narrow(weights) => {
+                let last = conv.windows.starts.iter().max().map_or(0, |&start| start);
+                let reach = (width - 1) * conv.windows.right + last + conv.windows.run;
+                for row in rows {
+                    let arguments = Narrow {
+                        x: from_raw_parts(x.first.add(row * x.down), reach),
+                        right: x.right,
+                        runs,
+                        run: conv.windows.run,
+                        weights,
+                        bias,
+                        channels,
+                        clamp: pre,
+                    };
+                    let out = bases.row_mut(&step.output, row);
+                    ops::narrow(&arguments, step.output.pitch, out);
+                    if let Some(added) = step.inputs.get(1) {
+                        let added = bases.row(added, row);
+                        ops::add_to(out, added, post);
+                    }
+                }
             }
             RealWeights::Dense(weights) => {
                 let arguments = DenseF32 {

@@ -21,6 +21,14 @@ pub(crate) fn add(a: &[f32], b: &[f32], clamp: Clamp, y: &mut [f32]) {
     }
 }
 
+/// `y = limit(y + a)`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub(crate) fn add_to(y: &mut [f32], a: &[f32], clamp: Clamp) {
+    for (y, &a) in y.iter_mut().zip(a) {
+        *y = (*y + a).max(clamp.least).min(clamp.most);
+    }
+}
+
 /// A sum of codes in one coding: `y = limit(round((a − a₀)·own + (b − b₀)·other) + zero)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SumCodes {
@@ -110,6 +118,51 @@ pub(crate) fn quantized(x: f32, scale: f32, zero: i32) -> u8 {
 pub(crate) fn dequantize(x: &[u8], scale: f32, zero: i32, y: &mut [f32]) {
     for (y, &x) in y.iter_mut().zip(x) {
         *y = (i32::from(x) - zero) as f32 * scale;
+    }
+}
+
+/// Lanes of [`narrow`].
+pub(crate) const DEPTH_LANES: usize = 8;
+
+/// Windows of a row, and what they are multiplied with.
+pub(crate) struct Narrow<'a> {
+    /// From the first window's first element on.
+    pub x: &'a [f32],
+    /// Elements from a window to the next.
+    pub right: usize,
+    /// Starts of the runs in a window.
+    pub runs: &'a [usize],
+    /// A multiple of [`DEPTH_LANES`].
+    pub run: usize,
+    /// `[channels][runs × run]`.
+    pub weights: &'a [f32],
+    pub bias: &'a [f32],
+    pub channels: usize,
+    pub clamp: Clamp,
+}
+
+/// A row of a dense convolution to few channels: `out` is `[width, pitch]`.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
+pub(crate) fn narrow<'a>(conv: &Narrow<'a>, pitch: usize, out: &mut [f32]) {
+    let depth = conv.runs.len() * conv.run;
+    for (column, out) in out.chunks_exact_mut(pitch).enumerate() {
+        for c in 0..conv.channels {
+            let weights = &conv.weights[c * depth..][..depth];
+            let mut sums = [0.0; DEPTH_LANES];
+            for (start, weights) in conv.runs.iter().zip(weights.chunks_exact(conv.run)) {
+                let x = &conv.x[column * conv.right + start..][..conv.run];
+                let (x, _) = x.as_chunks::<DEPTH_LANES>();
+                let (weights, _) = weights.as_chunks::<DEPTH_LANES>();
+                for (x, w) in x.iter().zip(weights) {
+                    for i in 0..DEPTH_LANES {
+                        sums[i] += x[i] * w[i];
+                    }
+                }
+            }
+            let [a, b, c2, d, e, f, g, h] = sums;
+            let sum = ((a + e) + (c2 + g)) + ((b + f) + (d + h)) + conv.bias[c];
+            out[c] = sum.max(conv.clamp.least).min(conv.clamp.most);
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use crate::fuse::{CodedOut, Fused, Kind};
 use crate::graph::{Coding, Conv, Graph, Upsample, Weights, Window};
 use crate::kernel::{Clamp, Code, Kernels, Packed};
 use crate::layout::{Change, Layout, Leg, Place, Task, Tensor, Work, task_conv};
-use crate::ops::{Recode, SumCodes};
+use crate::ops::{self, Recode, SumCodes};
+
+/// Most output channels of a convolution that is vectorised along its depth.
+const NARROW: usize = 2;
 
 /// Most legs of a copy.
 pub(crate) const MAX_LEGS: usize = 6;
@@ -63,6 +66,8 @@ pub(crate) enum RealWeights {
     Dense(Packed),
     /// `[taps][pitch]`.
     Depthwise(Vec<f32>),
+    /// `[channels][depth]`, for so few output channels that vectors run along the depth.
+    Narrow(Vec<f32>),
 }
 
 pub(crate) struct RealConv {
@@ -137,7 +142,7 @@ impl Step {
             Action::Real(conv) => {
                 let weights = match &conv.weights {
                     RealWeights::Dense(packed) => 64 * packed.0.len(),
-                    RealWeights::Depthwise(reals) => 4 * reals.len(),
+                    RealWeights::Depthwise(reals) | RealWeights::Narrow(reals) => 4 * reals.len(),
                 };
                 weights + 4 * conv.bias.len()
             }
@@ -367,6 +372,10 @@ fn real_conv(
             padded.resize(padded.len().next_multiple_of(lanes), 0.0);
         }
         RealWeights::Depthwise(padded)
+    } else if out <= NARROW && windows.run % ops::DEPTH_LANES == 0 {
+        let depth = rows.len() / out;
+        let turned = (0..out).flat_map(|o| (0..depth).map(move |i| (i, o)));
+        RealWeights::Narrow(turned.map(|(i, o)| rows[i * out + o]).collect())
     } else {
         RealWeights::Dense((kernels.pack_dense_f32)(&rows, rows.len() / out, out))
     };

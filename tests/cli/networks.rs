@@ -67,7 +67,15 @@ fn outputs_do_not_depend_on_threads_or_on_who_computes() {
     let network = repository("models/person/detector.onnx");
     let network = network.to_str().unwrap();
     let outputs = |name: &str, more: &[&str]| {
-        let fixed = ["bench", "--frames", "3", "--net", network, "--outputs", name];
+        let fixed = [
+            "bench",
+            "--frames",
+            "3",
+            "--net",
+            network,
+            "--outputs",
+            name,
+        ];
         room.succeed(&[&fixed, more].concat());
         fs::read(room.path(name)).unwrap()
     };
@@ -90,8 +98,14 @@ fn faults_name_file_and_remedy() {
     room.put("noise.onnx", b"not a network");
     room.put("noise.safetensors", b"12345");
     let cases: [(&[&str], &[&str]); 6] = [
-        (&["bench", "--net", "none.onnx"], &["none.onnx", "cannot be read"]),
-        (&["bench", "--net", "noise.onnx"], &["noise.onnx", "cannot be loaded"]),
+        (
+            &["bench", "--net", "none.onnx"],
+            &["none.onnx", "cannot be read"],
+        ),
+        (
+            &["bench", "--net", "noise.onnx"],
+            &["noise.onnx", "cannot be loaded"],
+        ),
         (
             &["bench", "--net", network, "--inputs", "noise.safetensors"],
             &["noise.safetensors"],
@@ -100,13 +114,19 @@ fn faults_name_file_and_remedy() {
             &["bench", "--net", network, "--isa", "sse9"],
             &["sse9", "portable, avx2"],
         ),
-        (&["bench", "--net", network, "--threads", "0"], &["--threads", "1..=16"]),
+        (
+            &["bench", "--net", network, "--threads", "0"],
+            &["--threads", "1..=16"],
+        ),
         (&["pack", "inspect", "nowhere"], &["nowhere"]),
     ];
     for (args, words) in cases {
         let said = stderr(&room.run(args));
         for word in words {
-            assert!(said.contains(word), "{args:?}: `{word}` is missing in:\n{said}");
+            assert!(
+                said.contains(word),
+                "{args:?}: `{word}` is missing in:\n{said}"
+            );
         }
     }
 }
