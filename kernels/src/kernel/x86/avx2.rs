@@ -319,7 +319,7 @@ impl Dot for Codes {
         unsafe {
             match vectors {
                 1 => dense_u8::panel::<Self, 8, 1>(panel),
-                _ => dense_u8::panel::<Self, 6, 2>(panel),
+                _ => dense_u8::panel::<Self, 5, 2>(panel),
             }
         }
     }
