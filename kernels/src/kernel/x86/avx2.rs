@@ -153,7 +153,12 @@ impl Real for F32 {
                 for i in 0..4 {
                     let (p, v) = ((first + i) / V, (first + i) % V);
                     if p < P && places.stores(p) {
-                        store_eight(codes, i, y.add(places.y[p] + v * LANES));
+                        let to = y.add(places.y[p] + v * LANES);
+                        match V {
+                            2 if v == 0 => store_sixteen(codes, i / 2, to),
+                            2 => (),
+                            _ => store_eight(codes, i, to),
+                        }
                     }
                 }
             }
@@ -253,6 +258,22 @@ unsafe fn store_eight(codes: __m256i, index: usize, to: *mut u8) {
             true => _mm_storel_epi64(to.cast(), half),
             false => _mm_storeh_pd(to.cast(), _mm_castsi128_pd(half)),
         }
+    }
+}
+
+/// Stores sixteen bytes of `codes`, from byte `16 · index`.
+///
+/// # Safety
+/// The processor has AVX2; `to` is valid for sixteen bytes.
+#[inline(always)]
+unsafe fn store_sixteen(codes: __m256i, index: usize, to: *mut u8) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let half = match index {
+            0 => _mm256_castsi256_si128(codes),
+            _ => _mm256_extracti128_si256::<1>(codes),
+        };
+        _mm_storeu_si128(to.cast(), half);
     }
 }
 
