@@ -1,9 +1,12 @@
 //! x86-64: AVX2, with the byte dot product or AVX-512 where the processor has it.
 
 mod avx2;
+mod avx512;
 mod depthwise;
+mod f32x16;
 mod f32x8;
 mod f32x8x2;
+mod vnni;
 
 use super::Kernels;
 use crate::isa::Isa;
@@ -18,6 +21,8 @@ pub(crate) fn kernels(isa: Isa) -> Option<&'static Kernels> {
         && is_x86_feature_detected!("avx512vnni");
     match isa {
         Isa::Avx2 if avx2 => Some(&avx2::KERNELS),
+        Isa::AvxVnni if avx2 && is_x86_feature_detected!("avxvnni") => Some(&vnni::KERNELS),
+        Isa::Avx512Vnni if avx2 && avx512 => Some(&avx512::KERNELS),
         _ => None,
     }
 }
