@@ -8,8 +8,8 @@ use std::ops::Range;
 use super::DenseF32;
 use super::after::Finish;
 use super::pack::Panels;
-use super::pixels::{Blocks, Pixel, Tile};
-use super::simd::Real;
+use super::pixels::{Block, Blocks, Map};
+use super::simd::{Dense, Real};
 
 /// Bytes of input of a block: with the weights of a panel it stays in the second-level cache.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -17,7 +17,7 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// Some pixels times some vectors of output channels.
 pub(super) struct Panel<'a> {
     convolution: &'a DenseF32<'a>,
-    pixels: &'a [Pixel],
+    block: &'a Block,
     /// Weights `[depth][vectors][lanes]`.
     weights: *const f32,
     /// First output channel.
@@ -27,14 +27,15 @@ pub(super) struct Panel<'a> {
 /// # Safety
 /// As for [`super::Kernels::dense_f32`].
 #[inline(always)]
-pub(super) unsafe fn dense_f32<R: Real>(convolution: &DenseF32<'_>, rows: Range<usize>) {
+pub(super) unsafe fn dense_f32<R: Dense>(convolution: &DenseF32<'_>, rows: Range<usize>) {
     let depth = convolution.runs.len() * convolution.run;
     let new_inputs = convolution.x.right.min(convolution.run) * convolution.runs.len();
     let most = BLOCK_BYTES / 4 / new_inputs.max(1);
-    let mut blocks = Blocks::new(rows, convolution.width, most);
+    let map = Map::new(&convolution.x, &convolution.y, convolution.added.as_ref());
+    let mut blocks = Blocks::new(rows, convolution.width, map, most);
     loop {
-        let pixels = blocks.next();
-        if pixels.is_empty() {
+        let block = &*blocks.next();
+        if block.count == 0 {
             return;
         }
         let mut panels = Panels::new(convolution.bias.len() / R::LANES, R::PANEL);
@@ -50,7 +51,7 @@ pub(super) unsafe fn dense_f32<R: Real>(convolution: &DenseF32<'_>, rows: Range<
                 R::panel(
                     &Panel {
                         convolution,
-                        pixels,
+                        block,
                         weights,
                         channel,
                     },
@@ -67,7 +68,7 @@ pub(super) unsafe fn dense_f32<R: Real>(convolution: &DenseF32<'_>, rows: Range<
 /// The processor has the instruction set; the panel's pixels and channels are the convolution's,
 /// whose addresses are valid; the panel has `V` vectors.
 #[inline(always)]
-pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Panel<'_>) {
+pub(super) unsafe fn panel<R: Dense, const P: usize, const V: usize>(panel: &Panel<'_>) {
     let c = panel.convolution;
     let finish = Finish {
         pre: &c.pre,
@@ -75,20 +76,19 @@ pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Pane
         post: &c.post,
         y: &c.y,
     };
-    let mut rest = panel.pixels;
-    while !rest.is_empty() {
-        let tile = Tile::<P>::of(rest);
+    let mut first = 0;
+    while first < panel.block.count {
         let mut windows = [c.x.first; P];
         // SAFETY: as the caller promises.
         unsafe {
             for p in 0..P {
-                windows[p] = c.x.window(tile.pixels[p]);
+                windows[p] = c.x.first.add(panel.block.windows::<P>(first)[p]);
             }
             let bias = c.bias.as_ptr().add(panel.channel);
             let sums = sums::<R, P, V>(c, &windows, panel.weights, bias);
-            finish.store(&sums, &finish.places(&tile), panel.channel);
+            finish.store(&sums, &panel.block.places(first), panel.channel);
         }
-        rest = &rest[tile.stored.len()..];
+        first += P;
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Pane
 /// # Safety
 /// As for [`panel`], `windows` being those of the pixels.
 #[inline(always)]
-unsafe fn sums<R: Real, const P: usize, const V: usize>(
+unsafe fn sums<R: Dense, const P: usize, const V: usize>(
     convolution: &DenseF32<'_>,
     windows: &[*const f32; P],
     weights: *const f32,
@@ -147,7 +147,7 @@ unsafe fn sums<R: Real, const P: usize, const V: usize>(
 /// # Safety
 /// The processor has the instruction set; `from` is valid for `V` vectors.
 #[inline(always)]
-unsafe fn load_weights<R: Real, const V: usize>(from: *const f32) -> [R; V] {
+unsafe fn load_weights<R: Dense, const V: usize>(from: *const f32) -> [R; V] {
     // SAFETY: as the caller promises.
     unsafe {
         let mut weights = [R::load(from); V];
