@@ -7,6 +7,9 @@
 //! The kernels ([`Isa`]) are chosen by what the processor has, with a portable fallback.
 
 mod arena;
+mod borders;
+mod convolve;
+mod copy;
 mod error;
 mod execute;
 mod fuse;
