@@ -1,6 +1,7 @@
 //! A network as its exporter wrote it: one node an operation, one output a node, batch of one.
 
 use crate::error::GraphError;
+use crate::shapes::{conv_shape, count, picture};
 
 /// The output of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,13 +40,19 @@ pub enum Weights {
 }
 
 impl Weights {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Real(real) => real.len(),
             Self::Codes { codes, .. } => codes.len(),
         }
     }
 }
+
+/// Largest size, stride, dilation and padding of a window.
+pub const MAX_WINDOW: usize = 1 << 12;
+
+/// Most elements of a value.
+pub const MAX_ELEMENTS: usize = 1 << 28;
 
 /// A window that slides over a picture, `[vertical, horizontal]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +70,19 @@ pub struct Window {
 }
 
 impl Window {
-    /// Height and width of what a picture of that height and width gives, if the window fits.
+    /// Height and width of what a picture of that height and width gives, if the window fits and
+    /// none of its numbers is above [`MAX_WINDOW`].
     pub fn output(&self, picture: [usize; 2]) -> Option<[usize; 2]> {
+        let numbers = [
+            self.size,
+            self.stride,
+            self.dilation,
+            self.before,
+            self.after,
+        ];
+        if numbers.iter().flatten().any(|&n| n > MAX_WINDOW) {
+            return None;
+        }
         let mut out = [0; 2];
         for axis in 0..2 {
             let reach = self.dilation[axis] * self.size[axis].checked_sub(1)? + 1;
@@ -183,10 +201,20 @@ impl Graph {
     }
 
     /// An input of real numbers, in the order in which [`crate::Program::run`] takes them.
-    pub fn input(&mut self, name: &str, shape: &[usize]) -> Value {
+    ///
+    /// # Errors
+    /// If it is too large.
+    pub fn input(&mut self, name: &str, shape: &[usize]) -> Result<Value, GraphError> {
+        if count(shape).is_none() {
+            return Err(GraphError {
+                node: name.to_owned(),
+                op: Op::Input.label(),
+                reason: format!("{shape:?}, at most {MAX_ELEMENTS} elements"),
+            });
+        }
         let value = self.node(name, Op::Input, &[], shape.to_vec(), false);
         self.inputs.push(value);
-        value
+        Ok(value)
     }
 
     /// Adds an operation.
@@ -201,6 +229,13 @@ impl Graph {
                 op: op.label(),
                 reason,
             })?;
+        if count(&shape).is_none() {
+            return Err(GraphError {
+                node: name.to_owned(),
+                op: op.label(),
+                reason: format!("{shape:?}, at most {MAX_ELEMENTS} elements"),
+            });
+        }
         let codes = matches!(op, Op::Quantize(_));
         Ok(self.node(name, op, inputs, shape, codes))
     }
@@ -281,6 +316,9 @@ impl Graph {
             }
             Op::Pad { before, after } => {
                 let [c, h, w] = picture(shape)?;
+                if before.iter().chain(after).any(|&n| n > MAX_WINDOW) {
+                    return Err(format!("{before:?} and {after:?}, at most {MAX_WINDOW}"));
+                }
                 let [rows, columns] = [0, 1].map(|i| before[i] + after[i]);
                 Ok(vec![1, c, h + rows, w + columns])
             }
@@ -307,7 +345,7 @@ impl Graph {
                 Ok(shape.to_vec())
             }
             Op::Reshape(to) => {
-                if to.iter().product::<usize>() != shape.iter().product::<usize>() {
+                if count(to) != count(shape) {
                     return Err(format!("{shape:?} does not fill {to:?}"));
                 }
                 Ok(to.clone())
@@ -337,44 +375,4 @@ impl Graph {
             Op::Sigmoid | Op::Input => Ok(shape.to_vec()),
         }
     }
-}
-
-/// Channels, height and width of `[1, C, H, W]`.
-fn picture(shape: &[usize]) -> Result<[usize; 3], String> {
-    match *shape {
-        [1, c, h, w] if c * h * w > 0 => Ok([c, h, w]),
-        _ => Err(format!("input {shape:?}, expected [1, C, H, W]")),
-    }
-}
-
-fn conv_shape(conv: &Conv, shape: &[usize]) -> Result<Vec<usize>, String> {
-    let [c, h, w] = picture(shape)?;
-    let out = conv.bias.len();
-    if out == 0 || !(conv.groups == 1 || conv.groups == c && out == c) {
-        let groups = conv.groups;
-        return Err(format!("{groups} groups over {c} channels to {out}"));
-    }
-    let expected = out * (c / conv.groups) * conv.window.size.iter().product::<usize>();
-    if conv.weights.len() != expected {
-        let found = conv.weights.len();
-        return Err(format!("{found} weights, expected {expected}"));
-    }
-    let finite = |x: &[f32]| x.iter().all(|v| v.is_finite());
-    let sound = match &conv.weights {
-        Weights::Real(real) => finite(real),
-        Weights::Codes { scales, .. } => {
-            if scales.len() != out {
-                return Err(format!("{} scales, expected {out}", scales.len()));
-            }
-            finite(scales)
-        }
-    };
-    if !(sound && finite(&conv.bias)) {
-        return Err("weights that are no finite numbers".to_owned());
-    }
-    let [h, w] = conv
-        .window
-        .output([h, w])
-        .ok_or("window beyond the picture")?;
-    Ok(vec![1, out, h, w])
 }

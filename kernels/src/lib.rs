@@ -20,11 +20,14 @@ mod layout;
 mod ops;
 mod pool;
 mod program;
+mod shapes;
 mod step;
 mod view;
 
 pub use error::{GraphError, RunError};
-pub use graph::{Coding, Conv, Graph, Op, Upsample, Value, Weights, Window};
+pub use graph::{
+    Coding, Conv, Graph, MAX_ELEMENTS, MAX_WINDOW, Op, Upsample, Value, Weights, Window,
+};
 pub use isa::Isa;
 pub use pool::Pool;
-pub use program::{Arena, Placed, Program, StepInfo};
+pub use program::{Arena, MAX_ARENA, Placed, Program, StepInfo};

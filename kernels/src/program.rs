@@ -14,6 +14,9 @@ use crate::layout::{Place, layout};
 use crate::pool::Pool;
 use crate::step::{Step, compile};
 
+/// Largest arena, bytes.
+pub const MAX_ARENA: usize = 1 << 30;
+
 /// A compiled network. See the crate's documentation.
 pub struct Program {
     isa: Isa,
@@ -84,7 +87,7 @@ impl Program {
     /// Fuses, lays out and packs a network for an instruction set that this processor has.
     ///
     /// # Errors
-    /// If a chain of reshapes and permutations is too tangled for one copy, or zeros are added for
+    /// If it needs more than [`MAX_ARENA`], a chain of reshapes and permutations is too tangled for one copy, or zeros are added for
     /// something else than a convolution.
     pub fn new(graph: &Graph, isa: Isa) -> Result<Self, GraphError> {
         let kernels = isa.kernels();
@@ -107,6 +110,16 @@ impl Program {
             }
         }
         let (offsets, arena) = place(&lives);
+        if arena > MAX_ARENA {
+            return Err(GraphError {
+                node: graph
+                    .nodes
+                    .last()
+                    .map_or_else(String::new, |n| n.name.clone()),
+                op: "network",
+                reason: format!("an arena of {arena} bytes, at most {MAX_ARENA}"),
+            });
+        }
         let mut plan = Vec::with_capacity(owners.len());
         for ((&owner, &offset), life) in owners.iter().zip(&offsets).zip(&lives) {
             let tensor = &mut layout.tensors[owner];

@@ -45,7 +45,7 @@ impl Net {
     }
 
     fn input(&mut self, shape: &[usize]) -> Value {
-        let value = self.graph.input("input", shape);
+        let value = self.graph.input("input", shape).unwrap();
         let count = shape.iter().product();
         let array = (0..count)
             .map(|_| f64::from(self.between(-2.0, 2.0)))
@@ -387,7 +387,7 @@ fn sigmoid_heads() {
 #[test]
 fn wrong_graphs_name_the_node() {
     let mut graph = Graph::new();
-    let x = graph.input("image", &[1, 3, 4, 4]);
+    let x = graph.input("image", &[1, 3, 4, 4]).unwrap();
     let conv = |weights: usize, bias: usize| {
         let window = Window {
             size: [3, 3],
@@ -440,6 +440,23 @@ fn wrong_graphs_name_the_node() {
             "{message}"
         );
     }
+    // Sizes that would overflow.
+    let large = graph
+        .input("large", &[1 << 40, 1 << 40])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        large.contains("`large`") && large.contains("at most"),
+        "{large}"
+    );
+    let wide = Window {
+        size: [1, 1],
+        stride: [usize::MAX, 1],
+        dilation: [1, 1],
+        before: [usize::MAX, 0],
+        after: [0, 0],
+    };
+    assert!(graph.push("wide", Op::MaxPool(wide), &[x]).is_err());
     // Zeros around a picture that no convolution reads.
     let padded = graph
         .push(
@@ -469,7 +486,7 @@ fn wrong_graphs_name_the_node() {
 #[test]
 fn buffers_of_wrong_sizes_are_refused() {
     let mut graph = Graph::new();
-    let x = graph.input("image", &[1, 2, 2, 2]);
+    let x = graph.input("image", &[1, 2, 2, 2]).unwrap();
     let y = graph
         .push(
             "half",

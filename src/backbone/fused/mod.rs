@@ -103,7 +103,7 @@ impl Fuse {
                     let fact = model.outlet_fact(outlet)?;
                     let shape = fact.shape.as_concrete().context("a shape of numbers")?;
                     let name = &model.node(outlet.node).name;
-                    values.insert(outlet, graph.input(name, shape));
+                    values.insert(outlet, graph.input(name, shape)?);
                     wires.push(patch.tap_model(model, outlet)?);
                 }
                 inputs.push(values[&outlet]);
