@@ -107,6 +107,17 @@ pub(super) fn dense_u8<D: Dot>(weights: &[i8], runs: usize, run: usize, channels
     }
 }
 
+/// `[taps][channels]` to `[taps][padded channels]` as i16.
+pub(super) fn taps_i16(weights: &[i8], taps: usize, channels: usize, padded: usize) -> Packed {
+    let mut packed = Packed::zeros(taps * padded * 2);
+    for tap in 0..taps {
+        for channel in 0..channels {
+            packed.put_weight(tap * padded + channel, weights[tap * channels + channel], 2);
+        }
+    }
+    packed
+}
+
 /// `[taps][channels]` to `[pairs of taps][padded channels][2]`, the pairs as [`Pairing`] makes them.
 /// `slot` tells where a channel's weights lie among those of all padded ones.
 pub(super) fn depthwise_u8<D: Pairs>(
