@@ -1,0 +1,103 @@
+//! aarch64: NEON, with the byte dot product or the byte matrix product where the processor has it.
+//!
+//! A vector is eight channels in two registers, so that eight codes make a load. The three differ
+//! in their products alone.
+
+use std::arch::is_aarch64_feature_detected;
+use std::ops::Range;
+
+use super::simd::{Dot, Pairs, Real};
+use super::{
+    DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32,
+    depthwise_u8, pack,
+};
+use crate::isa::Isa;
+use codes::{Codes, OFFSET, Product};
+use real::F32;
+
+mod codes;
+mod real;
+mod sdot;
+mod smmla;
+mod smull;
+
+const LANES: usize = 8;
+
+static NEON: Kernels = kernels_with::<smull::Smull>(dense_u8_neon);
+static DOT: Kernels = kernels_with::<sdot::Sdot>(dense_u8_dot);
+static I8MM: Kernels = kernels_with::<smmla::Smmla>(dense_u8_i8mm);
+
+/// The kernels of `isa`, if it is of aarch64 and this processor can run it.
+pub(crate) fn kernels(isa: Isa) -> Option<&'static Kernels> {
+    let neon = is_aarch64_feature_detected!("neon");
+    let dot = neon && is_aarch64_feature_detected!("dotprod");
+    match isa {
+        Isa::Neon if neon => Some(&NEON),
+        Isa::NeonDot if dot => Some(&DOT),
+        Isa::NeonI8mm if dot && is_aarch64_feature_detected!("i8mm") => Some(&I8MM),
+        _ => None,
+    }
+}
+
+/// The kernels whose dense convolutions over codes are of product `P`.
+const fn kernels_with<P: Product>(dense_u8: unsafe fn(&DenseU8<'_>, Range<usize>)) -> Kernels {
+    Kernels {
+        lanes: LANES,
+        pack_dense_f32: |weights, depth, channels| {
+            pack::dense_f32(weights, depth, channels, LANES, <F32 as Real>::PANEL)
+        },
+        pack_dense_u8: |weights, runs, run, channels| {
+            let form = pack::Form {
+                lanes: LANES,
+                group: <Codes<P> as Dot>::GROUP,
+                width: <Codes<P> as Dot>::WIDTH,
+                most: <Codes<P> as Dot>::PANEL,
+            };
+            pack::dense_i8(weights, runs * run, channels, form)
+        },
+        code_offset: OFFSET,
+        pack_depthwise_u8: |weights, taps, channels| {
+            pack::depthwise_i8(weights, taps, channels, LANES, <Codes<P> as Pairs>::WIDTH)
+        },
+        dense_f32: dense_f32_neon,
+        dense_u8,
+        depthwise_f32: depthwise_f32_neon,
+        depthwise_u8: depthwise_u8_neon,
+    }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn dense_f32_neon(convolution: &DenseF32<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { dense_f32::dense_f32::<F32>(convolution, rows) };
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn dense_u8_neon(convolution: &DenseU8<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { dense_u8::dense_u8::<Codes<smull::Smull>>(convolution, rows) };
+}
+
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn dense_u8_dot(convolution: &DenseU8<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { dense_u8::dense_u8::<Codes<sdot::Sdot>>(convolution, rows) };
+}
+
+#[target_feature(enable = "neon,dotprod,i8mm")]
+unsafe fn dense_u8_i8mm(convolution: &DenseU8<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { dense_u8::dense_u8::<Codes<smmla::Smmla>>(convolution, rows) };
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn depthwise_f32_neon(convolution: &DepthwiseF32<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { depthwise_f32::depthwise_f32::<F32>(convolution, rows) };
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn depthwise_u8_neon(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { depthwise_u8::depthwise_u8::<Codes<smull::Smull>>(convolution, rows) };
+}
