@@ -21,7 +21,7 @@ macro_rules! both {
 impl Real for F32 {
     const LANES: usize = LANES;
     const STEP: usize = 4;
-    const PANEL: usize = 3;
+    const PANEL: usize = 2;
     type Inputs = float32x4_t;
 
     #[inline(always)]
@@ -129,8 +129,7 @@ impl Real for F32 {
         unsafe {
             match vectors {
                 1 => dense_f32::panel::<Self, 8, 1>(panel),
-                2 => dense_f32::panel::<Self, 6, 2>(panel),
-                _ => dense_f32::panel::<Self, 4, 3>(panel),
+                _ => dense_f32::panel::<Self, 5, 2>(panel),
             }
         }
     }

@@ -56,7 +56,7 @@ impl Product for Sdot {
         unsafe {
             match vectors {
                 1 => dense_u8::panel::<Codes<Self>, 8, 1>(panel),
-                2 => dense_u8::panel::<Codes<Self>, 6, 2>(panel),
+                2 => dense_u8::panel::<Codes<Self>, 5, 2>(panel),
                 _ => dense_u8::panel::<Codes<Self>, 4, 3>(panel),
             }
         }

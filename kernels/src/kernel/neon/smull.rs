@@ -54,7 +54,7 @@ impl Product for Smull {
         // SAFETY: as the caller promises.
         unsafe {
             match vectors {
-                1 => dense_u8::panel::<Codes<Self>, 8, 1>(panel),
+                1 => dense_u8::panel::<Codes<Self>, 6, 1>(panel),
                 _ => dense_u8::panel::<Codes<Self>, 4, 2>(panel),
             }
         }
