@@ -1,6 +1,8 @@
 //! What follows the sums: activation, residual, output codes.
 
-use super::pixels::Pixel;
+use std::ops::Range;
+
+use super::pixels::Tile;
 use super::simd::{Real, Sums};
 use super::{AddedCode, After, Clamp, Code, Plane};
 
@@ -56,39 +58,79 @@ impl<R: Real> Limits<R> {
     }
 }
 
+/// Where the outputs of a tile go and what is added comes from: channel 0 of each pixel, from the
+/// first element of the plane.
+pub(super) struct Places<const P: usize> {
+    y: [usize; P],
+    added: [usize; P],
+    stored: Range<usize>,
+}
+
+impl<const P: usize> Places<P> {
+    #[inline(always)]
+    fn new<Y, A>(tile: &Tile<P>, y: &Plane<Y>, added: Option<&Plane<A>>) -> Self {
+        let added = match added {
+            Some(added) => tile.offsets(added),
+            None => [0; P],
+        };
+        Self {
+            y: tile.offsets(y),
+            added,
+            stored: tile.stored.clone(),
+        }
+    }
+
+    #[inline(always)]
+    fn stores(&self, p: usize) -> bool {
+        self.stored.start <= p && p < self.stored.end
+    }
+}
+
 impl Finish<'_> {
-    /// Finishes and stores the sums of `pixels`, at most `P`, and of `V` vectors from `channel`.
+    #[inline(always)]
+    pub(super) fn places<const P: usize>(&self, tile: &Tile<P>) -> Places<P> {
+        Places::new(tile, self.y, self.added.as_ref())
+    }
+
+    /// Finishes and stores the sums of `V` vectors from `channel`.
     ///
     /// # Safety
-    /// The pixels and channels lie within the planes; nobody else uses those of `y`.
+    /// The places and channels lie within the planes; nobody else uses those of `y`.
     #[inline(always)]
     pub(super) unsafe fn store<R: Real, const P: usize, const V: usize>(
         self,
         sums: &[[R; V]; P],
-        pixels: &[Pixel],
+        places: &Places<P>,
         channel: usize,
     ) {
-        // SAFETY: the vectors in `sums` show that the processor has the instruction set; pixels
+        // SAFETY: the vectors in `sums` show that the processor has the instruction set; places
         // and channels lie within the planes, by the caller's word.
         unsafe {
+            let y = self.y.first.add(channel);
             let (pre, post) = (Limits::of(self.pre), Limits::of(self.post));
-            for p in 0..P {
-                if p >= pixels.len() {
-                    break;
-                }
-                let y = self.y.at(pixels[p]).add(channel);
-                match self.added {
-                    None => {
+            let Some(added) = self.added else {
+                // One pair of limits does what both do one after the other.
+                let both = Limits {
+                    least: post.clamp(pre.least),
+                    most: post.clamp(pre.most),
+                };
+                for p in 0..P {
+                    if places.stores(p) {
                         for v in 0..V {
-                            post.clamp(pre.clamp(sums[p][v])).store(y.add(v * R::LANES));
+                            both.clamp(sums[p][v])
+                                .store(y.add(places.y[p] + v * R::LANES));
                         }
                     }
-                    Some(added) => {
-                        let added = added.at(pixels[p]).add(channel);
-                        for v in 0..V {
-                            let sum = pre.clamp(sums[p][v]).add(R::load(added.add(v * R::LANES)));
-                            post.clamp(sum).store(y.add(v * R::LANES));
-                        }
+                }
+                return;
+            };
+            let added = added.first.add(channel);
+            for p in 0..P {
+                if places.stores(p) {
+                    for v in 0..V {
+                        let added = R::load(added.add(places.added[p] + v * R::LANES));
+                        let sum = pre.clamp(sums[p][v]).add(added);
+                        post.clamp(sum).store(y.add(places.y[p] + v * R::LANES));
                     }
                 }
             }
@@ -97,18 +139,27 @@ impl Finish<'_> {
 }
 
 impl After {
-    /// Finishes and stores the sums of `pixels`, at most `P`, and of `V` vectors from `channel`.
-    /// `scale` is that of `channel`.
+    #[inline(always)]
+    pub(super) fn places<const P: usize>(&self, tile: &Tile<P>) -> Places<P> {
+        match self {
+            After::Real { added, y, .. } => Places::new(tile, y, added.as_ref()),
+            After::Code { added, y, .. } => {
+                Places::new(tile, y, added.as_ref().map(|added| &added.plane))
+            }
+        }
+    }
+
+    /// Finishes and stores the sums of `V` vectors from `channel`, whose scales are at `scale`.
     ///
     /// # Safety
-    /// The pixels and channels lie within the planes; nobody else uses those of `y`; `scale` is
+    /// The places and channels lie within the planes; nobody else uses those of `y`; `scale` is
     /// valid for `V` vectors.
     #[inline(always)]
     pub(super) unsafe fn store<S: Sums, const P: usize, const V: usize>(
         &self,
         sums: &[[S::Sum; V]; P],
         scale: *const f32,
-        pixels: &[Pixel],
+        places: &Places<P>,
         channel: usize,
     ) {
         // SAFETY: as the caller promises.
@@ -136,21 +187,22 @@ impl After {
                         post,
                         y,
                     }
-                    .store(&scaled, pixels, channel);
+                    .store(&scaled, places, channel);
                 }
                 After::Code {
                     code,
                     added: None,
                     y,
                 } => {
-                    store_codes(code, y, &scaled, pixels, channel);
+                    store_codes(code, y.first.add(channel), &scaled, places);
                 }
                 After::Code {
                     code,
                     added: Some(added),
                     y,
                 } => {
-                    store_added(code, added, y, &scaled, pixels, channel);
+                    let residual = added.plane.first.add(channel);
+                    store_added(code, added, residual, y.first.add(channel), &scaled, places);
                 }
             }
         }
@@ -158,42 +210,41 @@ impl After {
 }
 
 /// # Safety
-/// As for [`After::store`].
+/// As for [`After::store`]; `y` is that of the first channel.
 #[inline(always)]
 unsafe fn store_codes<R: Real, const P: usize, const V: usize>(
     code: &Code,
-    y: &Plane<*mut u8>,
+    y: *mut u8,
     scaled: &[[R; V]; P],
-    pixels: &[Pixel],
-    channel: usize,
+    places: &Places<P>,
 ) {
     // SAFETY: as the caller promises; limited numbers plus the zero point lie in 0..=255.
     unsafe {
         let limits = Limits::<R>::from_zero(code);
         let zero = R::splat(code.zero as f32);
         for p in 0..P {
-            if p >= pixels.len() {
-                break;
-            }
-            let y = y.at(pixels[p]).add(channel);
-            for v in 0..V {
-                let steps = limits.clamp(scaled[p][v]).round();
-                steps.add(zero).store_codes(y.add(v * R::LANES));
+            if places.stores(p) {
+                for v in 0..V {
+                    let steps = limits.clamp(scaled[p][v]).round();
+                    steps
+                        .add(zero)
+                        .store_codes(y.add(places.y[p] + v * R::LANES));
+                }
             }
         }
     }
 }
 
 /// # Safety
-/// As for [`After::store`].
+/// As for [`After::store`]; `residual` and `y` are those of the first channel.
 #[inline(always)]
 unsafe fn store_added<R: Real, const P: usize, const V: usize>(
     code: &Code,
     added: &AddedCode,
-    y: &Plane<*mut u8>,
+    residual: *const u8,
+    y: *mut u8,
     scaled: &[[R; V]; P],
-    pixels: &[Pixel],
-    channel: usize,
+    places: &Places<P>,
 ) {
     // SAFETY: as the caller promises; limited numbers plus the zero point lie in 0..=255.
     unsafe {
@@ -203,17 +254,16 @@ unsafe fn store_added<R: Real, const P: usize, const V: usize>(
         let (own, other) = (R::splat(added.own), R::splat(added.other));
         let added_zero = R::splat(added.zero as f32);
         for p in 0..P {
-            if p >= pixels.len() {
-                break;
-            }
-            let y = y.at(pixels[p]).add(channel);
-            let a = added.plane.at(pixels[p]).add(channel);
-            for v in 0..V {
-                let steps = limits.clamp(scaled[p][v]).round();
-                let a = R::load_codes(a.add(v * R::LANES)).sub(added_zero);
-                let sum = steps.mul(own).add(a.mul(other));
-                let steps = sum_limits.clamp(sum).round();
-                steps.add(sum_zero).store_codes(y.add(v * R::LANES));
+            if places.stores(p) {
+                for v in 0..V {
+                    let steps = limits.clamp(scaled[p][v]).round();
+                    let a = R::load_codes(residual.add(places.added[p] + v * R::LANES));
+                    let sum = steps.mul(own).add(a.sub(added_zero).mul(other));
+                    let steps = sum_limits.clamp(sum).round();
+                    steps
+                        .add(sum_zero)
+                        .store_codes(y.add(places.y[p] + v * R::LANES));
+                }
             }
         }
     }

@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::DenseF32;
 use super::after::Finish;
 use super::pack::Panels;
-use super::pixels::{Blocks, Pixel};
+use super::pixels::{Blocks, Pixel, Tile};
 use super::simd::Real;
 
 /// Bytes of input of a block: with the weights of a panel it stays in the second-level cache.
@@ -76,19 +76,19 @@ pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Pane
         y: &c.y,
     };
     let mut rest = panel.pixels;
-    while let Some(&last) = rest.last() {
-        let pixels = &rest[..P.min(rest.len())];
+    while !rest.is_empty() {
+        let tile = Tile::<P>::of(rest);
         let mut windows = [c.x.first; P];
         // SAFETY: as the caller promises.
         unsafe {
             for p in 0..P {
-                windows[p] = c.x.window(if p < pixels.len() { pixels[p] } else { last });
+                windows[p] = c.x.window(tile.pixels[p]);
             }
             let bias = c.bias.as_ptr().add(panel.channel);
-            let sums = tile::<R, P, V>(c, &windows, panel.weights, bias);
-            finish.store(&sums, pixels, panel.channel);
+            let sums = sums::<R, P, V>(c, &windows, panel.weights, bias);
+            finish.store(&sums, &finish.places(&tile), panel.channel);
         }
-        rest = &rest[pixels.len()..];
+        rest = &rest[tile.stored.len()..];
     }
 }
 
@@ -97,7 +97,7 @@ pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Pane
 /// # Safety
 /// As for [`panel`], `windows` being those of the pixels.
 #[inline(always)]
-unsafe fn tile<R: Real, const P: usize, const V: usize>(
+unsafe fn sums<R: Real, const P: usize, const V: usize>(
     convolution: &DenseF32<'_>,
     windows: &[*const f32; P],
     weights: *const f32,
@@ -123,21 +123,19 @@ unsafe fn tile<R: Real, const P: usize, const V: usize>(
                     inputs[p] = R::inputs(x[p].add(k));
                 }
                 for i in 0..R::STEP {
-                    let mut spread = [start[0]; P];
+                    let w_i = load_weights::<R, V>(w);
                     for p in 0..P {
-                        spread[p] = R::spread(inputs[p], i);
+                        add_products(&mut sums[p], R::spread(inputs[p], i), &w_i);
                     }
-                    step(&mut sums, &spread, w);
                     w = w.add(V * R::LANES);
                 }
                 k += R::STEP;
             }
             while k < convolution.run {
-                let mut spread = [start[0]; P];
+                let w_k = load_weights::<R, V>(w);
                 for p in 0..P {
-                    spread[p] = R::splat(*x[p].add(k));
+                    add_products(&mut sums[p], R::splat(*x[p].add(k)), &w_k);
                 }
-                step(&mut sums, &spread, w);
                 w = w.add(V * R::LANES);
                 k += 1;
             }
@@ -146,24 +144,24 @@ unsafe fn tile<R: Real, const P: usize, const V: usize>(
     }
 }
 
-/// Adds one input of each pixel times the weights of `V` vectors.
-///
 /// # Safety
-/// `weights` is valid for `V` vectors.
+/// The processor has the instruction set; `from` is valid for `V` vectors.
 #[inline(always)]
-unsafe fn step<R: Real, const P: usize, const V: usize>(
-    sums: &mut [[R; V]; P],
-    inputs: &[R; P],
-    weights: *const f32,
-) {
-    let mut w = [inputs[0]; V];
-    for v in 0..V {
-        // SAFETY: as the caller promises.
-        w[v] = unsafe { R::load(weights.add(v * R::LANES)) };
-    }
-    for p in 0..P {
-        for v in 0..V {
-            sums[p][v] = sums[p][v].mul_add(inputs[p], w[v]);
+unsafe fn load_weights<R: Real, const V: usize>(from: *const f32) -> [R; V] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut weights = [R::load(from); V];
+        for v in 1..V {
+            weights[v] = R::load(from.add(v * R::LANES));
         }
+        weights
+    }
+}
+
+/// Adds an input of one pixel times the weights of `V` vectors.
+#[inline(always)]
+fn add_products<R: Real, const V: usize>(sums: &mut [R; V], input: R, weights: &[R; V]) {
+    for v in 0..V {
+        sums[v] = sums[v].mul_add(input, weights[v]);
     }
 }

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::pack::Panels;
-use super::pixels::{Blocks, Pixel};
+use super::pixels::{Blocks, Pixel, Tile};
 use super::simd::{Dot, Real};
 use super::{DenseU8, Line};
 
@@ -102,12 +102,12 @@ pub(super) unsafe fn panel<D: Dot, const P: usize, const V: usize>(panel: &Panel
     let c = panel.convolution;
     let mut first = 0;
     while first < panel.pixels.len() {
-        let pixels = &panel.pixels[first..panel.pixels.len().min(first + P)];
+        let tile = Tile::<P>::of(&panel.pixels[first..]);
         let mut codes = [panel.codes; P];
-        // SAFETY: as the caller promises; pixels that a tile lacks repeat its last one.
+        // SAFETY: as the caller promises.
         unsafe {
             for p in 0..P {
-                let index = first + p.min(pixels.len() - 1);
+                let index = first + p.min(tile.stored.len() - 1);
                 codes[p] = panel.codes.add(index * panel.pitch);
             }
             let bias = c.bias.as_ptr().add(panel.channel);
@@ -119,8 +119,8 @@ pub(super) unsafe fn panel<D: Dot, const P: usize, const V: usize>(panel: &Panel
             D::product(&codes, panel.weights, panel.steps, &mut sums);
             let scale = c.scale.as_ptr().add(panel.channel);
             c.after
-                .store::<D, P, V>(&sums, scale, pixels, panel.channel);
+                .store::<D, P, V>(&sums, scale, &c.after.places(&tile), panel.channel);
         }
-        first += pixels.len();
+        first += tile.stored.len();
     }
 }

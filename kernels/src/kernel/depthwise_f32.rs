@@ -1,74 +1,66 @@
 //! Depthwise convolutions over f32: tiles of pixels of a row, one vector of channels at a time.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::DepthwiseF32;
 use super::after::Finish;
-use super::pixels::Pixel;
+use super::pixels::Tile;
 use super::simd::Real;
-
-/// Pixels of a tile.
-const TILE: usize = 8;
+use super::window::{self, Tiled, at_each_position, reader};
 
 /// # Safety
 /// As for [`super::Kernels::depthwise_f32`].
 #[inline(always)]
-pub(super) unsafe fn depthwise_f32<R: Real>(convolution: &DepthwiseF32<'_>, rows: Range<usize>) {
-    for row in rows {
-        let mut column = 0;
-        while column < convolution.width {
-            let count = TILE.min(convolution.width - column);
-            let mut pixels = [Pixel::default(); TILE];
-            for p in 0..TILE {
-                pixels[p] = Pixel {
-                    row,
-                    column: column + p.min(count - 1),
-                };
-            }
-            // SAFETY: as the caller promises.
-            unsafe { tile::<R, TILE>(convolution, &pixels, count) };
-            column += count;
-        }
-    }
+pub(super) unsafe fn depthwise_f32<R: Real>(c: &DepthwiseF32<'_>, rows: Range<usize>) {
+    let tiled = Convolution::<R>(c, PhantomData);
+    // SAFETY: as the caller promises.
+    unsafe { window::run(&tiled, c.taps, &c.x, c.width, rows) };
 }
 
-/// All channels of `P` pixels, of which `count` are stored.
-///
-/// # Safety
-/// As for [`super::Kernels::depthwise_f32`].
-#[inline(always)]
-unsafe fn tile<R: Real, const P: usize>(
-    convolution: &DepthwiseF32<'_>,
-    pixels: &[Pixel; P],
-    count: usize,
-) {
-    let c = convolution;
-    let finish = Finish {
-        pre: &c.pre,
-        added: &c.added,
-        post: &c.post,
-        y: &c.y,
-    };
-    let channels = c.bias.len();
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut windows = [c.x.first; P];
-        for p in 0..P {
-            windows[p] = c.x.window(pixels[p]);
-        }
+struct Convolution<'a, R>(&'a DepthwiseF32<'a>, PhantomData<R>);
+
+impl<R: Real> Tiled for Convolution<'_, R> {
+    #[inline(always)]
+    unsafe fn tile<const P: usize, const C: usize, const S: usize>(
+        &self,
+        tile: &Tile<P>,
+        step: usize,
+    ) {
+        let c = self.0;
+        let finish = Finish {
+            pre: &c.pre,
+            added: &c.added,
+            post: &c.post,
+            y: &c.y,
+        };
+        let places = finish.places(tile);
+        let channels = c.bias.len();
         let mut channel = 0;
         while channel < channels {
-            let mut sums = [[R::load(c.bias.as_ptr().add(channel))]; P];
-            let mut weights = c.weights.as_ptr().add(channel);
-            for &tap in c.taps {
-                let w = R::load(weights);
-                for p in 0..P {
-                    let x = R::load(windows[p].add(tap + channel));
-                    sums[p][0] = sums[p][0].mul_add(x, w);
+            // SAFETY: as the caller promises.
+            unsafe {
+                let window = c.x.window(tile.pixels[0]).add(channel);
+                let mut sums = [[R::load(c.bias.as_ptr().add(channel))]; P];
+                let mut weights = c.weights.as_ptr().add(channel);
+                for taps in c.taps.chunks_exact(C) {
+                    let mut w = [R::load(weights); C];
+                    for j in 1..C {
+                        w[j] = R::load(weights.add(j * channels));
+                    }
+                    let first = window.add(taps[0]);
+                    at_each_position!((P, C, S), position => {
+                        let x = R::load(first.add(position * step));
+                        for j in 0..C {
+                            if let Some(p) = reader::<P, S>(position, j) {
+                                sums[p][0] = sums[p][0].mul_add(x, w[j]);
+                            }
+                        }
+                    });
+                    weights = weights.add(C * channels);
                 }
-                weights = weights.add(channels);
+                finish.store(&sums, &places, channel);
             }
-            finish.store(&sums, &pixels[..count], channel);
             channel += R::LANES;
         }
     }

@@ -1,86 +1,79 @@
 //! Depthwise convolutions over codes: tiles of pixels of a row, one vector of channels at a time,
 //! two taps at a time.
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use super::DepthwiseU8;
 use super::pack::Pairing;
-use super::pixels::Pixel;
+use super::pixels::Tile;
 use super::simd::{Pairs, Real};
-
-/// Pixels of a tile.
-const TILE: usize = 8;
+use super::window::{self, Tiled, at_each_position, reader};
 
 /// # Safety
 /// As for [`super::Kernels::depthwise_u8`].
 #[inline(always)]
-pub(super) unsafe fn depthwise_u8<D: Pairs>(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
-    for row in rows {
-        let mut column = 0;
-        while column < convolution.width {
-            let count = TILE.min(convolution.width - column);
-            let mut pixels = [Pixel::default(); TILE];
-            for p in 0..TILE {
-                pixels[p] = Pixel {
-                    row,
-                    column: column + p.min(count - 1),
-                };
-            }
-            // SAFETY: as the caller promises.
-            unsafe { tile::<D, TILE>(convolution, &pixels, count) };
-            column += count;
-        }
-    }
+pub(super) unsafe fn depthwise_u8<D: Pairs>(c: &DepthwiseU8<'_>, rows: Range<usize>) {
+    let tiled = Convolution::<D>(c, PhantomData);
+    // SAFETY: as the caller promises.
+    unsafe { window::run(&tiled, c.taps, &c.x, c.width, rows) };
 }
 
-/// All channels of `P` pixels, of which `count` are stored.
-///
-/// # Safety
-/// As for [`super::Kernels::depthwise_u8`].
-#[inline(always)]
-unsafe fn tile<D: Pairs, const P: usize>(
-    convolution: &DepthwiseU8<'_>,
-    pixels: &[Pixel; P],
-    count: usize,
-) {
-    let c = convolution;
-    let lanes = D::Real::LANES;
-    let channels = c.bias.len();
-    let pairing = Pairing::of(c.taps.len());
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut windows = [c.x.first; P];
-        for p in 0..P {
-            windows[p] = c.x.window(pixels[p]);
-        }
+struct Convolution<'a, D>(&'a DepthwiseU8<'a>, PhantomData<D>);
+
+impl<D: Pairs> Tiled for Convolution<'_, D> {
+    #[inline(always)]
+    unsafe fn tile<const P: usize, const C: usize, const S: usize>(
+        &self,
+        tile: &Tile<P>,
+        step: usize,
+    ) {
+        let c = self.0;
+        let places = c.after.places(tile);
+        let channels = c.bias.len();
+        let pairing = Pairing::of(c.taps.len());
         let mut channel = 0;
         while channel < channels {
-            let mut sums = [[D::load(c.bias.as_ptr().add(channel))]; P];
-            let mut weights = c.weights.as_ptr::<u8>().add(channel * 2 * D::WIDTH);
-            for pair in 0..pairing.pairs() {
-                let w = D::weights(weights);
-                let (a, b) = pairing.pair(pair);
-                let a = *c.taps.get_unchecked(a) + channel;
-                if let Some(b) = b {
-                    let b = *c.taps.get_unchecked(b) + channel;
-                    for p in 0..P {
-                        let codes = D::both(windows[p].add(a), windows[p].add(b));
-                        sums[p][0] = D::mul_add(sums[p][0], codes, w);
+            // SAFETY: as the caller promises.
+            unsafe {
+                let window = c.x.window(tile.pixels[0]).add(channel);
+                let mut sums = [[D::load(c.bias.as_ptr().add(channel))]; P];
+                let mut weights = c.weights.as_ptr::<u8>().add(channel * 2 * D::WIDTH);
+                let mut pair = 0;
+                while pair < pairing.pairs() {
+                    let mut w = [D::weights(weights); C];
+                    for j in 1..C {
+                        w[j] = D::weights(weights.add(j * channels * 2 * D::WIDTH));
                     }
-                } else {
-                    for p in 0..P {
-                        sums[p][0] = D::mul_add(sums[p][0], D::one(windows[p].add(a)), w);
+                    let (a, b) = pairing.pair(pair);
+                    let a = window.add(c.taps[a]);
+                    if let Some(b) = b {
+                        let b = window.add(c.taps[b]);
+                        at_each_position!((P, C, S), position => {
+                            let codes = D::both(a.add(position * step), b.add(position * step));
+                            for j in 0..C {
+                                if let Some(p) = reader::<P, S>(position, j) {
+                                    sums[p][0] = D::mul_add(sums[p][0], codes, w[j]);
+                                }
+                            }
+                        });
+                    } else {
+                        at_each_position!((P, C, S), position => {
+                            let codes = D::one(a.add(position * step));
+                            for j in 0..C {
+                                if let Some(p) = reader::<P, S>(position, j) {
+                                    sums[p][0] = D::mul_add(sums[p][0], codes, w[j]);
+                                }
+                            }
+                        });
                     }
+                    weights = weights.add(C * channels * 2 * D::WIDTH);
+                    pair += C;
                 }
-                weights = weights.add(channels * 2 * D::WIDTH);
+                let scale = c.scale.as_ptr().add(channel);
+                c.after.store::<D, P, 1>(&sums, scale, &places, channel);
             }
-            c.after.store::<D, P, 1>(
-                &sums,
-                c.scale.as_ptr().add(channel),
-                &pixels[..count],
-                channel,
-            );
-            channel += lanes;
+            channel += D::Real::LANES;
         }
     }
 }

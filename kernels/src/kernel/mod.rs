@@ -27,6 +27,7 @@ mod reference;
 mod simd;
 #[cfg(test)]
 mod tests;
+mod window;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86;
 

@@ -29,33 +29,58 @@ impl<T> Reads<T> {
     }
 }
 
-impl<T> Plane<*const T> {
-    /// Channel 0 of a pixel.
-    ///
-    /// # Safety
-    /// The pixel is one of the plane's.
+impl<P> Plane<P> {
+    /// Channel 0 of a pixel, from the first element.
     #[inline(always)]
-    pub(super) unsafe fn at(&self, pixel: Pixel) -> *const T {
-        // SAFETY: the pixel lies within the plane, by the caller's word.
-        unsafe {
-            self.first
-                .add(pixel.row * self.row + pixel.column * self.pitch)
-        }
+    pub(super) fn offset(&self, pixel: Pixel) -> usize {
+        pixel.row * self.row + pixel.column * self.pitch
     }
 }
 
-impl<T> Plane<*mut T> {
-    /// Channel 0 of a pixel.
-    ///
-    /// # Safety
-    /// The pixel is one of the plane's.
+/// The pixels of a tile, of which some may be there to fill it.
+pub(super) struct Tile<const P: usize> {
+    pub pixels: [Pixel; P],
+    /// Which of them are stored.
+    pub stored: Range<usize>,
+}
+
+impl<const P: usize> Tile<P> {
+    /// The first of `pixels`, of which there is one at least; the last fills in.
     #[inline(always)]
-    pub(super) unsafe fn at(&self, pixel: Pixel) -> *mut T {
-        // SAFETY: the pixel lies within the plane, by the caller's word.
-        unsafe {
-            self.first
-                .add(pixel.row * self.row + pixel.column * self.pitch)
+    pub(super) fn of(pixels: &[Pixel]) -> Self {
+        let count = P.min(pixels.len());
+        let mut tile = [pixels[0]; P];
+        for p in 1..P {
+            tile[p] = pixels[p.min(count - 1)];
         }
+        Self {
+            pixels: tile,
+            stored: 0..count,
+        }
+    }
+
+    /// `P` pixels of a row from `column`; if that is past `width`, some more from before it.
+    #[inline(always)]
+    pub(super) fn in_row(row: usize, column: usize, width: usize) -> Self {
+        let first = column.min(width - P);
+        let mut pixels = [Pixel { row, column: first }; P];
+        for p in 1..P {
+            pixels[p].column += p;
+        }
+        Self {
+            pixels,
+            stored: column - first..P,
+        }
+    }
+
+    /// Channel 0 of each pixel, from the first element of a plane.
+    #[inline(always)]
+    pub(super) fn offsets<T>(&self, plane: &Plane<T>) -> [usize; P] {
+        let mut offsets = [0; P];
+        for p in 0..P {
+            offsets[p] = plane.offset(self.pixels[p]);
+        }
+        offsets
     }
 }
 

@@ -51,7 +51,7 @@ impl Real for F32 {
     const LANES: usize = LANES;
     const STEP: usize = 1;
     const PANEL: usize = 1;
-    type Inputs = F32;
+    type Inputs = *const f32;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -65,14 +65,14 @@ impl Real for F32 {
     }
 
     #[inline(always)]
-    unsafe fn inputs(from: *const f32) -> Self {
-        // SAFETY: `from` is valid, by the caller's word.
-        Self([unsafe { *from }; LANES])
+    unsafe fn inputs(from: *const f32) -> *const f32 {
+        from
     }
 
     #[inline(always)]
-    fn spread(inputs: Self, _index: usize) -> Self {
-        inputs
+    unsafe fn spread(inputs: *const f32, _index: usize) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe { Self::splat(*inputs) }
     }
 
     #[inline(always)]

@@ -21,12 +21,12 @@ fn read<T: Copy>(x: &Reads<T>, pixel: Pixel, offset: usize) -> T {
 
 fn get<T: Copy>(plane: &Plane<*const T>, pixel: Pixel, channel: usize) -> T {
     // SAFETY: tests give planes that hold every output.
-    unsafe { *plane.at(pixel).add(channel) }
+    unsafe { *plane.first.add(plane.offset(pixel) + channel) }
 }
 
 fn put<T>(plane: &Plane<*mut T>, pixel: Pixel, channel: usize, value: T) {
     // SAFETY: tests give planes that hold every output.
-    unsafe { plane.at(pixel).add(channel).write(value) }
+    unsafe { plane.first.add(plane.offset(pixel) + channel).write(value) }
 }
 
 /// Weights `[runs × run][channels]`.

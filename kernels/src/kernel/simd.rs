@@ -15,7 +15,7 @@ pub(super) trait Real: Copy {
     const STEP: usize;
     /// Vectors of the widest panel of output channels.
     const PANEL: usize;
-    /// [`Self::STEP`] consecutive inputs.
+    /// [`Self::STEP`] consecutive inputs, or their address if each is best loaded by itself.
     type Inputs: Copy;
 
     /// # Safety
@@ -31,7 +31,10 @@ pub(super) trait Real: Copy {
     unsafe fn inputs(from: *const f32) -> Self::Inputs;
 
     /// Input `index` in every lane. `index` is a constant once the caller is unrolled.
-    fn spread(inputs: Self::Inputs, index: usize) -> Self;
+    ///
+    /// # Safety
+    /// The processor has the instruction set; the address that `inputs` came from is still valid.
+    unsafe fn spread(inputs: Self::Inputs, index: usize) -> Self;
 
     /// # Safety
     /// `to` is valid for writing [`Self::LANES`] values.
