@@ -1,21 +1,22 @@
 //! aarch64: NEON, with the byte dot product or the byte matrix product where the processor has it.
 //!
 //! A vector is eight channels in two registers, so that eight codes make a load. The three differ
-//! in their products alone.
+//! in their products of codes alone.
 
 use std::arch::is_aarch64_feature_detected;
 use std::ops::Range;
 
 use super::simd::{Dot, Pairs, Real};
 use super::{
-    DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32,
-    depthwise_u8, pack,
+    DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, Packed, dense_f32, dense_u8,
+    depthwise_f32, depthwise_u8, pack,
 };
 use crate::isa::Isa;
 use codes::{Codes, OFFSET, Product};
 use real::F32;
 
 mod codes;
+mod quads;
 mod real;
 mod sdot;
 mod smmla;
@@ -23,9 +24,41 @@ mod smull;
 
 const LANES: usize = 8;
 
-static NEON: Kernels = kernels_with::<smull::Smull>(dense_u8_neon);
-static DOT: Kernels = kernels_with::<sdot::Sdot>(dense_u8_dot);
-static I8MM: Kernels = kernels_with::<smmla::Smmla>(dense_u8_i8mm);
+static NEON: Kernels = Kernels {
+    lanes: LANES,
+    pack_dense_f32: |weights, depth, channels| {
+        pack::dense_f32(weights, depth, channels, LANES, <F32 as Real>::PANEL)
+    },
+    pack_dense_u8: pack_dense_u8::<smull::Smull>,
+    code_offset: OFFSET,
+    pack_depthwise_u8: |weights, taps, channels| {
+        pack::depthwise_i8(
+            weights,
+            taps,
+            channels,
+            LANES,
+            <Codes<smull::Smull> as Pairs>::WIDTH,
+        )
+    },
+    dense_f32: dense_f32_neon,
+    dense_u8: dense_u8_neon,
+    depthwise_f32: depthwise_f32_neon,
+    depthwise_u8: depthwise_u8_neon,
+};
+
+static DOT: Kernels = Kernels {
+    pack_dense_u8: pack_dense_u8::<sdot::Sdot>,
+    pack_depthwise_u8: quads::pack,
+    dense_u8: dense_u8_dot,
+    depthwise_u8: depthwise_u8_dot,
+    ..NEON
+};
+
+static I8MM: Kernels = Kernels {
+    pack_dense_u8: pack_dense_u8::<smmla::Smmla>,
+    dense_u8: dense_u8_i8mm,
+    ..DOT
+};
 
 /// The kernels of `isa`, if it is of aarch64 and this processor can run it.
 pub(crate) fn kernels(isa: Isa) -> Option<&'static Kernels> {
@@ -39,31 +72,14 @@ pub(crate) fn kernels(isa: Isa) -> Option<&'static Kernels> {
     }
 }
 
-/// The kernels whose dense convolutions over codes are of product `P`.
-const fn kernels_with<P: Product>(dense_u8: unsafe fn(&DenseU8<'_>, Range<usize>)) -> Kernels {
-    Kernels {
+fn pack_dense_u8<P: Product>(weights: &[i8], runs: usize, run: usize, channels: usize) -> Packed {
+    let form = pack::Form {
         lanes: LANES,
-        pack_dense_f32: |weights, depth, channels| {
-            pack::dense_f32(weights, depth, channels, LANES, <F32 as Real>::PANEL)
-        },
-        pack_dense_u8: |weights, runs, run, channels| {
-            let form = pack::Form {
-                lanes: LANES,
-                group: <Codes<P> as Dot>::GROUP,
-                width: <Codes<P> as Dot>::WIDTH,
-                most: <Codes<P> as Dot>::PANEL,
-            };
-            pack::dense_i8(weights, runs * run, channels, form)
-        },
-        code_offset: OFFSET,
-        pack_depthwise_u8: |weights, taps, channels| {
-            pack::depthwise_i8(weights, taps, channels, LANES, <Codes<P> as Pairs>::WIDTH)
-        },
-        dense_f32: dense_f32_neon,
-        dense_u8,
-        depthwise_f32: depthwise_f32_neon,
-        depthwise_u8: depthwise_u8_neon,
-    }
+        group: <Codes<P> as Dot>::GROUP,
+        width: <Codes<P> as Dot>::WIDTH,
+        most: <Codes<P> as Dot>::PANEL,
+    };
+    pack::dense_i8(weights, runs * run, channels, form)
 }
 
 #[target_feature(enable = "neon")]
@@ -100,4 +116,10 @@ unsafe fn depthwise_f32_neon(convolution: &DepthwiseF32<'_>, rows: Range<usize>)
 unsafe fn depthwise_u8_neon(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
     // SAFETY: as the caller promises.
     unsafe { depthwise_u8::depthwise_u8::<Codes<smull::Smull>>(convolution, rows) };
+}
+
+#[target_feature(enable = "neon,dotprod")]
+unsafe fn depthwise_u8_dot(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
+    // SAFETY: as the caller promises.
+    unsafe { quads::depthwise_u8(convolution, rows) };
 }

@@ -44,8 +44,8 @@ impl Real for F32 {
     }
 
     #[inline(always)]
-    fn spread(inputs: float32x4_t, index: usize) -> Self {
-        // SAFETY: the vector shows that the processor has NEON.
+    unsafe fn spread(inputs: float32x4_t, index: usize) -> Self {
+        // SAFETY: as the caller promises.
         let four = unsafe {
             match index {
                 0 => vdupq_laneq_f32::<0>(inputs),

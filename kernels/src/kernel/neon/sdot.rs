@@ -79,8 +79,8 @@ unsafe fn step<const P: usize, const V: usize, const LANE: i32>(
             let low = vld1q_s8(weights.add(v * 32));
             let high = vld1q_s8(weights.add(v * 32 + 16));
             for p in 0..P {
-                sums[p][v].0 = sdot::<LANE>(sums[p][v].0, low, x[p]);
-                sums[p][v].1 = sdot::<LANE>(sums[p][v].1, high, x[p]);
+                sums[p][v].0 = sdot_lane::<LANE>(sums[p][v].0, low, x[p]);
+                sums[p][v].1 = sdot_lane::<LANE>(sums[p][v].1, high, x[p]);
             }
         }
         weights.add(V * 32)
@@ -92,7 +92,11 @@ unsafe fn step<const P: usize, const V: usize, const LANE: i32>(
 /// # Safety
 /// The processor has SDOT.
 #[inline(always)]
-unsafe fn sdot<const LANE: i32>(mut sum: int32x4_t, weights: int8x16_t, x: int32x4_t) -> int32x4_t {
+unsafe fn sdot_lane<const LANE: i32>(
+    mut sum: int32x4_t,
+    weights: int8x16_t,
+    x: int32x4_t,
+) -> int32x4_t {
     // SAFETY: as the caller promises; the instruction touches registers alone.
     unsafe {
         asm!(
@@ -101,6 +105,25 @@ unsafe fn sdot<const LANE: i32>(mut sum: int32x4_t, weights: int8x16_t, x: int32
             weights = in(vreg) weights,
             x = in(vreg) x,
             lane = const LANE,
+            options(pure, nomem, nostack, preserves_flags),
+        );
+    }
+    sum
+}
+
+/// Per lane, `sum` and the products of four weights with four codes.
+///
+/// # Safety
+/// The processor has SDOT.
+#[inline(always)]
+pub(super) unsafe fn sdot(mut sum: int32x4_t, weights: int8x16_t, x: int8x16_t) -> int32x4_t {
+    // SAFETY: as the caller promises; the instruction touches registers alone.
+    unsafe {
+        asm!(
+            "sdot {sum:v}.4s, {weights:v}.16b, {x:v}.16b",
+            sum = inout(vreg) sum,
+            weights = in(vreg) weights,
+            x = in(vreg) x,
             options(pure, nomem, nostack, preserves_flags),
         );
     }
