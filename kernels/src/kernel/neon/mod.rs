@@ -123,3 +123,22 @@ unsafe fn depthwise_u8_dot(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
     // SAFETY: as the caller promises.
     unsafe { quads::depthwise_u8(convolution, rows) };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Isa;
+
+    /// `NEURALSMPL_TEST_ISA` names the best instruction set that the processor is known to have.
+    #[test]
+    fn the_best_and_what_it_outdoes_are_found() {
+        let available = Isa::available();
+        assert!(available.contains(&Isa::Neon));
+        if let Ok(best) = std::env::var("NEURALSMPL_TEST_ISA") {
+            assert_eq!(Isa::best().name(), best);
+            let outdone = Isa::ALL.into_iter().filter(|isa| {
+                matches!(isa, Isa::Neon | Isa::NeonDot | Isa::NeonI8mm) && *isa <= Isa::best()
+            });
+            assert_eq!(available[1..], outdone.collect::<Vec<_>>());
+        }
+    }
+}
