@@ -62,43 +62,57 @@ impl Tiled for Convolution<'_> {
         tile: &Tile<P>,
         step: usize,
     ) {
-        let c = self.0;
-        let places = c.after.places(tile);
-        let channels = c.bias.len();
-        let square = Pairing::of(c.taps.len());
-        let mut channel = 0;
-        while channel < channels {
-            // SAFETY: as the caller promises.
-            unsafe {
-                let window = c.x.window(tile.pixels[0]).add(channel);
-                let mut sums = [[Codes::<Sdot>::load(c.bias.as_ptr().add(channel))]; P];
-                let mut weights = c.weights.as_ptr::<i8>().add(channel * ROWS);
-                let mut row = 0;
-                while row < square.rows {
-                    let mut column = 0;
-                    while column < square.columns {
-                        let w: [_; C] = load_weights(weights, channels * ROWS);
-                        let rows = quad(square, row, column).map(|tap| window.add(c.taps[tap]));
-                        at_each_position!((P, C, S), position => {
-                            let x = interleaved(rows.map(|row| row.add(position * step)));
-                            for j in 0..C {
-                                if let Some(p) = reader::<P, S>(position, j) {
-                                    sums[p][0].0 = sdot(sums[p][0].0, w[j].0, x.0);
-                                    sums[p][0].1 = sdot(sums[p][0].1, w[j].1, x.1);
-                                }
+        // SAFETY: as the caller promises.
+        unsafe { convolve::<P, C, S>(self.0, tile, step) };
+    }
+}
+
+/// As [`Tiled::tile`]; a function of its own, so that compilers meet one tile at a time.
+///
+/// # Safety
+/// As for [`Tiled::tile`].
+#[target_feature(enable = "neon,dotprod")]
+#[inline(never)]
+unsafe fn convolve<const P: usize, const C: usize, const S: usize>(
+    c: &DepthwiseU8<'_>,
+    tile: &Tile<P>,
+    step: usize,
+) {
+    let places = c.after.places(tile);
+    let channels = c.bias.len();
+    let square = Pairing::of(c.taps.len());
+    let mut channel = 0;
+    while channel < channels {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let window = c.x.window(tile.pixels[0]).add(channel);
+            let mut sums = [[Codes::<Sdot>::load(c.bias.as_ptr().add(channel))]; P];
+            let mut weights = c.weights.as_ptr::<i8>().add(channel * ROWS);
+            let mut row = 0;
+            while row < square.rows {
+                let mut column = 0;
+                while column < square.columns {
+                    let w: [_; C] = load_weights(weights, channels * ROWS);
+                    let rows = quad(square, row, column).map(|tap| window.add(c.taps[tap]));
+                    at_each_position!((P, C, S), position => {
+                        let x = interleaved(rows.map(|row| row.add(position * step)));
+                        for j in 0..C {
+                            if let Some(p) = reader::<P, S>(position, j) {
+                                sums[p][0].0 = sdot(sums[p][0].0, w[j].0, x.0);
+                                sums[p][0].1 = sdot(sums[p][0].1, w[j].1, x.1);
                             }
-                        });
-                        weights = weights.add(C * channels * ROWS);
-                        column += C;
-                    }
-                    row += ROWS;
+                        }
+                    });
+                    weights = weights.add(C * channels * ROWS);
+                    column += C;
                 }
-                let scale = c.scale.as_ptr().add(channel);
-                c.after
-                    .store::<Codes<Sdot>, P, 1>(&sums, scale, &places, channel);
+                row += ROWS;
             }
-            channel += LANES;
+            let scale = c.scale.as_ptr().add(channel);
+            c.after
+                .store::<Codes<Sdot>, P, 1>(&sums, scale, &places, channel);
         }
+        channel += LANES;
     }
 }
 
