@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::pixels::Tile;
+use super::pixels::Map;
 use super::simd::{Real, Sums};
-use super::{AddedCode, After, Clamp, Code, Plane};
+use super::{AddedCode, After, Clamp, Code, Plane, Reads};
 
 /// What follows real sums.
 #[derive(Clone, Copy)]
@@ -60,38 +60,21 @@ impl<R: Real> Limits<R> {
 
 /// Where the outputs of a tile go and what is added comes from: channel 0 of each pixel, from the
 /// first element of the plane.
-pub(super) struct Places<const P: usize> {
-    y: [usize; P],
-    added: [usize; P],
-    stored: Range<usize>,
+pub(super) struct Places<'a, const P: usize> {
+    pub y: &'a [usize; P],
+    pub added: &'a [usize; P],
+    /// Which pixels are stored; the others are there to fill the tile.
+    pub stored: Range<usize>,
 }
 
-impl<const P: usize> Places<P> {
+impl<const P: usize> Places<'_, P> {
     #[inline(always)]
-    fn new<Y, A>(tile: &Tile<P>, y: &Plane<Y>, added: Option<&Plane<A>>) -> Self {
-        let added = match added {
-            Some(added) => tile.offsets(added),
-            None => [0; P],
-        };
-        Self {
-            y: tile.offsets(y),
-            added,
-            stored: tile.stored.clone(),
-        }
-    }
-
-    #[inline(always)]
-    fn stores(&self, p: usize) -> bool {
+    pub(super) fn stores(&self, p: usize) -> bool {
         self.stored.start <= p && p < self.stored.end
     }
 }
 
 impl Finish<'_> {
-    #[inline(always)]
-    pub(super) fn places<const P: usize>(&self, tile: &Tile<P>) -> Places<P> {
-        Places::new(tile, self.y, self.added.as_ref())
-    }
-
     /// Finishes and stores the sums of `V` vectors from `channel`.
     ///
     /// # Safety
@@ -100,7 +83,7 @@ impl Finish<'_> {
     pub(super) unsafe fn store<R: Real, const P: usize, const V: usize>(
         self,
         sums: &[[R; V]; P],
-        places: &Places<P>,
+        places: &Places<'_, P>,
         channel: usize,
     ) {
         // SAFETY: the vectors in `sums` show that the processor has the instruction set; places
@@ -139,12 +122,13 @@ impl Finish<'_> {
 }
 
 impl After {
+    /// How the convolution that reads `x` finds and leaves what belongs to a pixel.
     #[inline(always)]
-    pub(super) fn places<const P: usize>(&self, tile: &Tile<P>) -> Places<P> {
+    pub(super) fn map<X>(&self, x: &Reads<X>) -> Map {
         match self {
-            After::Real { added, y, .. } => Places::new(tile, y, added.as_ref()),
+            After::Real { added, y, .. } => Map::new(x, y, added.as_ref()),
             After::Code { added, y, .. } => {
-                Places::new(tile, y, added.as_ref().map(|added| &added.plane))
+                Map::new(x, y, added.as_ref().map(|added| &added.plane))
             }
         }
     }
@@ -159,7 +143,7 @@ impl After {
         &self,
         sums: &[[S::Sum; V]; P],
         scale: *const f32,
-        places: &Places<P>,
+        places: &Places<'_, P>,
         channel: usize,
     ) {
         // SAFETY: as the caller promises.
@@ -189,34 +173,31 @@ impl After {
                     }
                     .store(&scaled, places, channel);
                 }
-                After::Code {
-                    code,
-                    added: None,
-                    y,
-                } => {
-                    store_codes(code, y.first.add(channel), &scaled, places);
-                }
-                After::Code {
-                    code,
-                    added: Some(added),
-                    y,
-                } => {
-                    let residual = added.plane.first.add(channel);
-                    store_added(code, added, residual, y.first.add(channel), &scaled, places);
+                After::Code { code, added, y } => {
+                    let y = y.first.add(channel);
+                    let mut last = code;
+                    if let Some(added) = added {
+                        let residual = added.plane.first.add(channel);
+                        add_residual(&mut scaled, code, added, residual, places);
+                        last = &added.code;
+                    }
+                    S::Real::store_nearest(&scaled, last, places, y);
                 }
             }
         }
     }
 }
 
+/// [`Real::store_nearest`], vector by vector.
+///
 /// # Safety
-/// As for [`After::store`]; `y` is that of the first channel.
+/// As told there.
 #[inline(always)]
-unsafe fn store_codes<R: Real, const P: usize, const V: usize>(
+pub(super) unsafe fn store_nearest<R: Real, const P: usize, const V: usize>(
+    values: &[[R; V]; P],
     code: &Code,
+    places: &Places<'_, P>,
     y: *mut u8,
-    scaled: &[[R; V]; P],
-    places: &Places<P>,
 ) {
     // SAFETY: as the caller promises; limited numbers plus the zero point lie in 0..=255.
     unsafe {
@@ -225,7 +206,7 @@ unsafe fn store_codes<R: Real, const P: usize, const V: usize>(
         for p in 0..P {
             if places.stores(p) {
                 for v in 0..V {
-                    let steps = limits.clamp(scaled[p][v]).round();
+                    let steps = limits.clamp(values[p][v]).round();
                     steps
                         .add(zero)
                         .store_codes(y.add(places.y[p] + v * R::LANES));
@@ -235,35 +216,29 @@ unsafe fn store_codes<R: Real, const P: usize, const V: usize>(
     }
 }
 
+/// Takes `values`, which count steps of `code`, to such codes and adds a residual to them: steps of
+/// the sum's code. `residual` is that of the first channel.
+///
 /// # Safety
-/// As for [`After::store`]; `residual` and `y` are those of the first channel.
+/// The places lie within the residual's plane.
 #[inline(always)]
-unsafe fn store_added<R: Real, const P: usize, const V: usize>(
+unsafe fn add_residual<R: Real, const P: usize, const V: usize>(
+    values: &mut [[R; V]; P],
     code: &Code,
     added: &AddedCode,
     residual: *const u8,
-    y: *mut u8,
-    scaled: &[[R; V]; P],
-    places: &Places<P>,
+    places: &Places<'_, P>,
 ) {
-    // SAFETY: as the caller promises; limited numbers plus the zero point lie in 0..=255.
+    // SAFETY: as the caller promises.
     unsafe {
         let limits = Limits::<R>::from_zero(code);
-        let sum_limits = Limits::<R>::from_zero(&added.code);
-        let sum_zero = R::splat(added.code.zero as f32);
         let (own, other) = (R::splat(added.own), R::splat(added.other));
         let added_zero = R::splat(added.zero as f32);
         for p in 0..P {
-            if places.stores(p) {
-                for v in 0..V {
-                    let steps = limits.clamp(scaled[p][v]).round();
-                    let a = R::load_codes(residual.add(places.added[p] + v * R::LANES));
-                    let sum = steps.mul(own).add(a.sub(added_zero).mul(other));
-                    let steps = sum_limits.clamp(sum).round();
-                    steps
-                        .add(sum_zero)
-                        .store_codes(y.add(places.y[p] + v * R::LANES));
-                }
+            for v in 0..V {
+                let steps = limits.clamp(values[p][v]).round();
+                let a = R::load_codes(residual.add(places.added[p] + v * R::LANES));
+                values[p][v] = steps.mul(own).add(a.sub(added_zero).mul(other));
             }
         }
     }

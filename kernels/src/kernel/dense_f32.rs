@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::DenseF32;
 use super::after::Finish;
 use super::pack::Panels;
-use super::pixels::{Blocks, Pixel, Tile};
+use super::pixels::{Block, Blocks, Map};
 use super::simd::Real;
 use super::window::at_each_position;
 
@@ -18,7 +18,7 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// Some pixels times some vectors of output channels.
 pub(super) struct Panel<'a> {
     convolution: &'a DenseF32<'a>,
-    pixels: &'a [Pixel],
+    block: &'a Block,
     /// Weights `[depth][vectors][lanes]`.
     weights: *const f32,
     /// First output channel.
@@ -32,10 +32,11 @@ pub(super) unsafe fn dense_f32<R: Real>(convolution: &DenseF32<'_>, rows: Range<
     let depth = convolution.runs.len() * convolution.run;
     let new_inputs = convolution.x.right.min(convolution.run) * convolution.runs.len();
     let most = BLOCK_BYTES / 4 / new_inputs.max(1);
-    let mut blocks = Blocks::new(rows, convolution.width, most);
+    let map = Map::new(&convolution.x, &convolution.y, convolution.added.as_ref());
+    let mut blocks = Blocks::new(rows, convolution.width, map, most);
     loop {
-        let pixels = blocks.next();
-        if pixels.is_empty() {
+        let block = &*blocks.next();
+        if block.count == 0 {
             return;
         }
         let mut panels = Panels::new(convolution.bias.len() / R::LANES, R::PANEL);
@@ -51,7 +52,7 @@ pub(super) unsafe fn dense_f32<R: Real>(convolution: &DenseF32<'_>, rows: Range<
                 R::panel(
                     &Panel {
                         convolution,
-                        pixels,
+                        block,
                         weights,
                         channel,
                     },
@@ -76,20 +77,19 @@ pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Pane
         post: &c.post,
         y: &c.y,
     };
-    let mut rest = panel.pixels;
-    while !rest.is_empty() {
-        let tile = Tile::<P>::of(rest);
+    let mut first = 0;
+    while first < panel.block.count {
         let mut windows = [c.x.first; P];
         // SAFETY: as the caller promises.
         unsafe {
             for p in 0..P {
-                windows[p] = c.x.window(tile.pixels[p]);
+                windows[p] = c.x.first.add(panel.block.windows::<P>(first)[p]);
             }
             let bias = c.bias.as_ptr().add(panel.channel);
             let sums = sums::<R, P, V>(c, &windows, panel.weights, bias);
-            finish.store(&sums, &finish.places(&tile), panel.channel);
+            finish.store(&sums, &panel.block.places(first), panel.channel);
         }
-        rest = &rest[tile.stored.len()..];
+        first += P;
     }
 }
 

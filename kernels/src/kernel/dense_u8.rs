@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use super::pack::Panels;
-use super::pixels::{Blocks, Pixel, Tile};
+use super::pixels::{Block, Blocks};
 use super::simd::{Dot, Real};
 use super::{DenseU8, Line};
 
@@ -15,10 +15,10 @@ const SCRATCH: usize = 64 * 1024;
 /// Some pixels times some vectors of output channels.
 pub(super) struct Panel<'a> {
     convolution: &'a DenseU8<'a>,
-    pixels: &'a [Pixel],
-    /// Their gathered windows, `pitch` bytes apart.
+    /// `x` of these are bytes from `codes`.
+    block: &'a Block,
+    /// Their gathered windows.
     codes: *const u8,
-    pitch: usize,
     /// Groups of a window.
     steps: usize,
     /// Weights `[steps][vectors][lanes][GROUP]`.
@@ -38,16 +38,23 @@ pub(super) unsafe fn dense_u8<D: Dot>(convolution: &DenseU8<'_>, rows: Range<usi
     let pitch = (bytes.div_ceil(64) | 1) * 64;
     let mut scratch = [const { MaybeUninit::<Line>::uninit() }; SCRATCH / 64];
     let codes = scratch.as_mut_ptr().cast::<u8>();
-    let mut blocks = Blocks::new(rows, convolution.width, SCRATCH / pitch);
+    let map = convolution.after.map(&convolution.x);
+    let mut blocks = Blocks::new(rows, convolution.width, map, SCRATCH / pitch);
     loop {
-        let pixels = blocks.next();
-        if pixels.is_empty() {
+        let block = blocks.next();
+        if block.count == 0 {
             return;
         }
-        for (index, &pixel) in pixels.iter().enumerate() {
+        for pixel in 0..block.count {
             // SAFETY: the scratch holds a block's windows; the rest as the caller promises.
-            unsafe { gather::<D>(convolution, pixel, codes.add(index * pitch), bytes) };
+            unsafe {
+                let window = convolution.x.first.add(block.x[pixel]);
+                gather::<D>(convolution, window, codes.add(pixel * pitch), bytes);
+            }
+            block.x[pixel] = pixel * pitch;
         }
+        block.repeat_last();
+        let block = &*block;
         let mut panels = Panels::new(convolution.bias.len() / D::Real::LANES, D::PANEL);
         loop {
             let vectors = panels.next();
@@ -60,9 +67,8 @@ pub(super) unsafe fn dense_u8<D: Dot>(convolution: &DenseU8<'_>, rows: Range<usi
                 let weights = convolution.weights.as_ptr::<u8>().add(channel * bytes);
                 let panel = Panel {
                     convolution,
-                    pixels,
+                    block,
                     codes,
-                    pitch,
                     steps,
                     weights,
                     channel,
@@ -73,16 +79,15 @@ pub(super) unsafe fn dense_u8<D: Dot>(convolution: &DenseU8<'_>, rows: Range<usi
     }
 }
 
-/// Gathers the window of a pixel; what is left of `bytes` becomes zero.
+/// Gathers a window; what is left of `bytes` becomes zero.
 ///
 /// # Safety
 /// `to` is valid for writing `bytes`, which hold the window; the rest as for [`dense_u8`].
 #[inline(always)]
-unsafe fn gather<D: Dot>(convolution: &DenseU8<'_>, pixel: Pixel, to: *mut u8, bytes: usize) {
+unsafe fn gather<D: Dot>(convolution: &DenseU8<'_>, window: *const u8, to: *mut u8, bytes: usize) {
     let run_bytes = convolution.run * D::WIDTH;
     // SAFETY: as the caller promises.
     unsafe {
-        let window = convolution.x.window(pixel);
         let mut at = 0;
         for &run in convolution.runs {
             D::gather(window.add(run), convolution.run, to.add(at));
@@ -101,14 +106,12 @@ unsafe fn gather<D: Dot>(convolution: &DenseU8<'_>, pixel: Pixel, to: *mut u8, b
 pub(super) unsafe fn panel<D: Dot, const P: usize, const V: usize>(panel: &Panel<'_>) {
     let c = panel.convolution;
     let mut first = 0;
-    while first < panel.pixels.len() {
-        let tile = Tile::<P>::of(&panel.pixels[first..]);
+    while first < panel.block.count {
         let mut codes = [panel.codes; P];
         // SAFETY: as the caller promises.
         unsafe {
             for p in 0..P {
-                let index = first + p.min(tile.stored.len() - 1);
-                codes[p] = panel.codes.add(index * panel.pitch);
+                codes[p] = panel.codes.add(panel.block.windows::<P>(first)[p]);
             }
             let bias = c.bias.as_ptr().add(panel.channel);
             let mut start = [D::load(bias); V];
@@ -119,8 +122,8 @@ pub(super) unsafe fn panel<D: Dot, const P: usize, const V: usize>(panel: &Panel
             D::product(&codes, panel.weights, panel.steps, &mut sums);
             let scale = c.scale.as_ptr().add(panel.channel);
             c.after
-                .store::<D, P, V>(&sums, scale, &c.after.places(&tile), panel.channel);
+                .store::<D, P, V>(&sums, scale, &panel.block.places(first), panel.channel);
         }
-        first += tile.stored.len();
+        first += P;
     }
 }

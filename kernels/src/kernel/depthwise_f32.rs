@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::DepthwiseF32;
 use super::after::Finish;
-use super::pixels::Tile;
+use super::pixels::{Map, Tile};
 use super::simd::Real;
 use super::window::{self, Tiled, at_each_position, reader};
 
@@ -34,13 +34,16 @@ impl<R: Real> Tiled for Convolution<'_, R> {
             post: &c.post,
             y: &c.y,
         };
-        let places = finish.places(tile);
+        let map = Map::new(&c.x, &c.y, c.added.as_ref());
+        let (y, added) = (tile.offsets(map.y), tile.offsets(map.added));
+        let places = tile.places(&y, &added);
+        let x = map.x.offset(tile.row, tile.column);
         let channels = c.bias.len();
         let mut channel = 0;
         while channel < channels {
             // SAFETY: as the caller promises.
             unsafe {
-                let window = c.x.window(tile.pixels[0]).add(channel);
+                let window = c.x.first.add(x + channel);
                 let mut sums = [[R::load(c.bias.as_ptr().add(channel))]; P];
                 let mut weights = c.weights.as_ptr().add(channel);
                 for taps in c.taps.chunks_exact(C) {

@@ -4,10 +4,15 @@
 
 use std::ops::Range;
 
-use super::pixels::Pixel;
 use super::{
     AddedCode, After, Clamp, Code, DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Plane, Reads,
 };
+
+#[derive(Clone, Copy)]
+struct Pixel {
+    row: usize,
+    column: usize,
+}
 
 fn pixels(rows: Range<usize>, width: usize) -> impl Iterator<Item = Pixel> {
     rows.flat_map(move |row| (0..width).map(move |column| Pixel { row, column }))
@@ -16,17 +21,29 @@ fn pixels(rows: Range<usize>, width: usize) -> impl Iterator<Item = Pixel> {
 /// Element `offset` of a window.
 fn read<T: Copy>(x: &Reads<T>, pixel: Pixel, offset: usize) -> T {
     // SAFETY: tests give addresses that hold every window.
-    unsafe { *x.window(pixel).add(offset) }
+    unsafe {
+        *x.first
+            .add(x.steps().offset(pixel.row, pixel.column) + offset)
+    }
 }
 
 fn get<T: Copy>(plane: &Plane<*const T>, pixel: Pixel, channel: usize) -> T {
     // SAFETY: tests give planes that hold every output.
-    unsafe { *plane.first.add(plane.offset(pixel) + channel) }
+    unsafe {
+        *plane
+            .first
+            .add(plane.steps().offset(pixel.row, pixel.column) + channel)
+    }
 }
 
 fn put<T>(plane: &Plane<*mut T>, pixel: Pixel, channel: usize, value: T) {
     // SAFETY: tests give planes that hold every output.
-    unsafe { plane.first.add(plane.offset(pixel) + channel).write(value) }
+    unsafe {
+        plane
+            .first
+            .add(plane.steps().offset(pixel.row, pixel.column) + channel)
+            .write(value)
+    }
 }
 
 /// Weights `[runs × run][channels]`.

@@ -4,8 +4,8 @@
 //! instruction set; arithmetic on vectors is safe. Everything is `#[inline(always)]`, so that it
 //! becomes part of the one function that enables the instructions.
 
-use super::dense_f32;
-use super::dense_u8;
+use super::after::{self, Places};
+use super::{Code, dense_f32, dense_u8};
 
 /// A vector of f32.
 pub(super) trait Real: Copy {
@@ -51,6 +51,22 @@ pub(super) trait Real: Copy {
     /// # Safety
     /// `to` is valid for writing [`Self::LANES`] codes.
     unsafe fn store_codes(self, to: *mut u8);
+
+    /// Stores the codes nearest to `values`, which count steps from the zero point; `y` is that of
+    /// the first channel.
+    ///
+    /// # Safety
+    /// The places lie within the plane of `y`, which nobody else uses there.
+    #[inline(always)]
+    unsafe fn store_nearest<const P: usize, const V: usize>(
+        values: &[[Self; V]; P],
+        code: &Code,
+        places: &Places<'_, P>,
+        y: *mut u8,
+    ) {
+        // SAFETY: as the caller promises.
+        unsafe { after::store_nearest(values, code, places, y) };
+    }
 
     /// `self + a·b`, rounded once or twice.
     fn mul_add(self, a: Self, b: Self) -> Self;

@@ -100,7 +100,7 @@ unsafe fn run_tiles<T: Tiled, const P: usize, const C: usize, const S: usize>(
         let mut column = 0;
         while column < width {
             // SAFETY: as the caller promises.
-            unsafe { convolution.tile::<P, C, S>(&Tile::in_row(row, column, width), step) };
+            unsafe { convolution.tile::<P, C, S>(&Tile::new(row, column, width), step) };
             column += P;
         }
     }

@@ -3,10 +3,11 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use crate::kernel::after::Places;
 use crate::kernel::simd::{Dot, Pairs, Real, Sums};
 use crate::kernel::{
-    DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32,
-    depthwise_u8, pack,
+    Code, DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, dense_f32, dense_u8,
+    depthwise_f32, depthwise_u8, pack,
 };
 
 const LANES: usize = 8;
@@ -77,7 +78,7 @@ macro_rules! instruction {
 impl Real for F32 {
     const LANES: usize = LANES;
     const STEP: usize = 1;
-    const PANEL: usize = 3;
+    const PANEL: usize = 2;
     type Inputs = *const f32;
 
     #[inline(always)]
@@ -132,6 +133,39 @@ impl Real for F32 {
     }
 
     #[inline(always)]
+    unsafe fn store_nearest<const P: usize, const V: usize>(
+        values: &[[Self; V]; P],
+        code: &Code,
+        places: &Places<'_, P>,
+        y: *mut u8,
+    ) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            let near = Near::of(code);
+            for quad in 0..(P * V).div_ceil(4) {
+                let first = 4 * quad;
+                let mut four = [values[0][0].0; 4];
+                for i in 0..4 {
+                    let n = (first + i).min(P * V - 1);
+                    four[i] = values[n / V][n % V].0;
+                }
+                let codes = near.codes(four);
+                for i in 0..4 {
+                    let (p, v) = ((first + i) / V, (first + i) % V);
+                    if p < P && places.stores(p) {
+                        let to = y.add(places.y[p] + v * LANES);
+                        match V {
+                            2 if v == 0 => store_sixteen(codes, i / 2, to),
+                            2 => (),
+                            _ => store_eight(codes, i, to),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         // SAFETY: the operands show that the processor has the instruction set.
         Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
@@ -156,10 +190,90 @@ impl Real for F32 {
         unsafe {
             match vectors {
                 1 => dense_f32::panel::<Self, 8, 1>(panel),
-                2 => dense_f32::panel::<Self, 6, 2>(panel),
-                _ => dense_f32::panel::<Self, 4, 3>(panel),
+                _ => dense_f32::panel::<Self, 6, 2>(panel),
             }
         }
+    }
+}
+
+/// A code's limits and zero point.
+struct Near {
+    /// In f32, from the zero point.
+    most: __m256,
+    /// In i16.
+    zero: __m256i,
+    /// In u8.
+    least: __m256i,
+}
+
+impl Near {
+    /// # Safety
+    /// The processor has AVX2.
+    #[inline(always)]
+    unsafe fn of(code: &Code) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe {
+            Self {
+                most: _mm256_set1_ps((code.most - code.zero) as f32),
+                zero: _mm256_set1_epi16(code.zero as i16),
+                least: _mm256_set1_epi8(code.least as i8),
+            }
+        }
+    }
+
+    /// The codes nearest to four vectors of steps from the zero point, one vector after another.
+    /// Saturation does what limits from below would: all is exact once the greatest are limited.
+    #[inline(always)]
+    fn codes(&self, steps: [__m256; 4]) -> __m256i {
+        // SAFETY: the vectors show that the processor has AVX2.
+        unsafe {
+            let [a, b, c, d] = [
+                _mm256_cvtps_epi32(_mm256_min_ps(steps[0], self.most)),
+                _mm256_cvtps_epi32(_mm256_min_ps(steps[1], self.most)),
+                _mm256_cvtps_epi32(_mm256_min_ps(steps[2], self.most)),
+                _mm256_cvtps_epi32(_mm256_min_ps(steps[3], self.most)),
+            ];
+            let first = _mm256_adds_epi16(_mm256_packs_epi32(a, b), self.zero);
+            let second = _mm256_adds_epi16(_mm256_packs_epi32(c, d), self.zero);
+            // Each half holds the fours of codes of one half of the vectors, in turn.
+            let codes = _mm256_max_epu8(_mm256_packus_epi16(first, second), self.least);
+            _mm256_permutevar8x32_epi32(codes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7))
+        }
+    }
+}
+
+/// Stores eight bytes of `codes`, from byte `8 · index`.
+///
+/// # Safety
+/// The processor has AVX2; `to` is valid for eight bytes.
+#[inline(always)]
+unsafe fn store_eight(codes: __m256i, index: usize, to: *mut u8) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let half = match index < 2 {
+            true => _mm256_castsi256_si128(codes),
+            false => _mm256_extracti128_si256::<1>(codes),
+        };
+        match index.is_multiple_of(2) {
+            true => _mm_storel_epi64(to.cast(), half),
+            false => _mm_storeh_pd(to.cast(), _mm_castsi128_pd(half)),
+        }
+    }
+}
+
+/// Stores sixteen bytes of `codes`, from byte `16 · index`.
+///
+/// # Safety
+/// The processor has AVX2; `to` is valid for sixteen bytes.
+#[inline(always)]
+unsafe fn store_sixteen(codes: __m256i, index: usize, to: *mut u8) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let half = match index {
+            0 => _mm256_castsi256_si128(codes),
+            _ => _mm256_extracti128_si256::<1>(codes),
+        };
+        _mm_storeu_si128(to.cast(), half);
     }
 }
 
@@ -226,7 +340,7 @@ impl Dot for Codes {
         unsafe {
             match vectors {
                 1 => dense_u8::panel::<Self, 8, 1>(panel),
-                _ => dense_u8::panel::<Self, 6, 2>(panel),
+                _ => dense_u8::panel::<Self, 5, 2>(panel),
             }
         }
     }
