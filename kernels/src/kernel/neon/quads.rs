@@ -78,14 +78,17 @@ unsafe fn convolve<const P: usize, const C: usize, const S: usize>(
     tile: &Tile<P>,
     step: usize,
 ) {
-    let places = c.after.places(tile);
+    let map = c.after.map(&c.x);
+    let (y, added) = (tile.offsets(map.y), tile.offsets(map.added));
+    let places = tile.places(&y, &added);
+    let x = map.x.offset(tile.row, tile.column);
     let channels = c.bias.len();
     let square = Pairing::of(c.taps.len());
     let mut channel = 0;
     while channel < channels {
         // SAFETY: as the caller promises.
         unsafe {
-            let window = c.x.window(tile.pixels[0]).add(channel);
+            let window = c.x.first.add(x + channel);
             let mut sums = [[Codes::<Sdot>::load(c.bias.as_ptr().add(channel))]; P];
             let mut weights = c.weights.as_ptr::<i8>().add(channel * ROWS);
             let mut row = 0;

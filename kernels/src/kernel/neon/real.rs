@@ -3,8 +3,9 @@
 use std::arch::aarch64::*;
 
 use super::LANES;
-use crate::kernel::dense_f32;
+use crate::kernel::after::Places;
 use crate::kernel::simd::Real;
+use crate::kernel::{Code, dense_f32};
 
 /// Eight numbers.
 #[derive(Clone, Copy)]
@@ -89,6 +90,36 @@ impl Real for F32 {
     }
 
     #[inline(always)]
+    unsafe fn store_nearest<const P: usize, const V: usize>(
+        values: &[[Self; V]; P],
+        code: &Code,
+        places: &Places<'_, P>,
+        y: *mut u8,
+    ) {
+        // SAFETY: as the caller promises; the limits of a code lie in 0..=255.
+        unsafe {
+            let zero = vdupq_n_s16(code.zero as i16);
+            let least = vdupq_n_u8(code.least as u8);
+            let most = vdupq_n_u8(code.most as u8);
+            for p in 0..P {
+                if places.stores(p) {
+                    let y = y.add(places.y[p]);
+                    for v in (0..V).step_by(2) {
+                        let low = nearest(values[p][v], zero);
+                        let high = nearest(values[p][V.min(v + 2) - 1], zero);
+                        let codes = vqmovun_high_s16(vqmovun_s16(low), high);
+                        let codes = vminq_u8(vmaxq_u8(codes, least), most);
+                        match V - v {
+                            1 => vst1_u8(y.add(v * LANES), vget_low_u8(codes)),
+                            _ => vst1q_u8(y.add(v * LANES), codes),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         both!(vfmaq_f32, self, a, b)
     }
@@ -132,5 +163,15 @@ impl Real for F32 {
                 _ => dense_f32::panel::<Self, 5, 2>(panel),
             }
         }
+    }
+}
+
+/// The codes nearest to steps from `zero`, as far as i16 holds them.
+#[inline(always)]
+fn nearest(steps: F32, zero: int16x8_t) -> int16x8_t {
+    // SAFETY: the vectors show that the processor has NEON.
+    unsafe {
+        let low = vqmovn_s32(vcvtnq_s32_f32(steps.0));
+        vqaddq_s16(vqmovn_high_s32(low, vcvtnq_s32_f32(steps.1)), zero)
     }
 }
