@@ -9,7 +9,7 @@ use super::DenseF32;
 use super::after::Finish;
 use super::pack::Panels;
 use super::pixels::{Block, Blocks, Map};
-use super::simd::Real;
+use super::simd::{Dense, Real};
 use super::window::at_each_position;
 
 /// Bytes of input of a block: with the weights of a panel it stays in the second-level cache.
@@ -28,7 +28,7 @@ pub(super) struct Panel<'a> {
 /// # Safety
 /// As for [`super::Kernels::dense_f32`].
 #[inline(always)]
-pub(super) unsafe fn dense_f32<R: Real>(convolution: &DenseF32<'_>, rows: Range<usize>) {
+pub(super) unsafe fn dense_f32<R: Dense>(convolution: &DenseF32<'_>, rows: Range<usize>) {
     let depth = convolution.runs.len() * convolution.run;
     let new_inputs = convolution.x.right.min(convolution.run) * convolution.runs.len();
     let most = BLOCK_BYTES / 4 / new_inputs.max(1);
@@ -69,7 +69,7 @@ pub(super) unsafe fn dense_f32<R: Real>(convolution: &DenseF32<'_>, rows: Range<
 /// The processor has the instruction set; the panel's pixels and channels are the convolution's,
 /// whose addresses are valid; the panel has `V` vectors.
 #[inline(always)]
-pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Panel<'_>) {
+pub(super) unsafe fn panel<R: Dense, const P: usize, const V: usize>(panel: &Panel<'_>) {
     let c = panel.convolution;
     let finish = Finish {
         pre: &c.pre,
@@ -98,7 +98,7 @@ pub(super) unsafe fn panel<R: Real, const P: usize, const V: usize>(panel: &Pane
 /// # Safety
 /// As for [`panel`], `windows` being those of the pixels.
 #[inline(always)]
-unsafe fn sums<R: Real, const P: usize, const V: usize>(
+unsafe fn sums<R: Dense, const P: usize, const V: usize>(
     convolution: &DenseF32<'_>,
     windows: &[*const f32; P],
     weights: *const f32,
@@ -148,7 +148,7 @@ unsafe fn sums<R: Real, const P: usize, const V: usize>(
 /// # Safety
 /// The processor has the instruction set; `from` is valid for `V` vectors.
 #[inline(always)]
-unsafe fn load_weights<R: Real, const V: usize>(from: *const f32) -> [R; V] {
+unsafe fn load_weights<R: Dense, const V: usize>(from: *const f32) -> [R; V] {
     // SAFETY: as the caller promises.
     unsafe {
         let mut weights = [R::load(from); V];

@@ -21,6 +21,8 @@ pub(super) unsafe fn depthwise_f32<R: Real>(c: &DepthwiseF32<'_>, rows: Range<us
 struct Convolution<'a, R>(&'a DepthwiseF32<'a>, PhantomData<R>);
 
 impl<R: Real> Tiled for Convolution<'_, R> {
+    const TILE: usize = 8;
+
     #[inline(always)]
     unsafe fn tile<const P: usize, const C: usize, const S: usize>(
         &self,

@@ -1,7 +1,9 @@
 //! Plain Rust, in vectors of eight that compilers map to what the processor has.
 
-use super::simd::{Dot, Pairs, Real, Sums};
-use super::{Kernels, dense_f32, dense_u8, depthwise_f32, depthwise_u8, pack};
+use std::ops::Range;
+
+use super::simd::{Dense, Dot, Pairs, Real, Sums};
+use super::{DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32, depthwise_u8, pack};
 
 const LANES: usize = 8;
 
@@ -9,7 +11,7 @@ const LANES: usize = 8;
 pub(crate) static KERNELS: Kernels = Kernels {
     lanes: LANES,
     pack_dense_f32: |weights, depth, channels| {
-        pack::dense_f32(weights, depth, channels, LANES, <F32 as Real>::PANEL)
+        pack::dense_f32(weights, depth, channels, LANES, <F32 as Dense>::PANEL)
     },
     pack_dense_u8: |weights, runs, run, channels| {
         let form = pack::Form {
@@ -27,8 +29,14 @@ pub(crate) static KERNELS: Kernels = Kernels {
     dense_f32: dense_f32::dense_f32::<F32>,
     dense_u8: dense_u8::dense_u8::<Codes>,
     depthwise_f32: depthwise_f32::depthwise_f32::<F32>,
-    depthwise_u8: depthwise_u8::depthwise_u8::<Codes>,
+    depthwise_u8,
 };
+
+unsafe fn depthwise_u8(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
+    let channels = 0..convolution.bias.len();
+    // SAFETY: as the caller promises.
+    unsafe { depthwise_u8::depthwise_u8::<Codes>(convolution, rows, channels) };
+}
 
 /// Adding and taking this off rounds numbers within ±2²² to whole ones, halves to even.
 const ROUNDER: f32 = 12_582_912.0;
@@ -49,9 +57,6 @@ impl F32 {
 
 impl Real for F32 {
     const LANES: usize = LANES;
-    const STEP: usize = 1;
-    const PANEL: usize = 1;
-    type Inputs = *const f32;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -62,17 +67,6 @@ impl Real for F32 {
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
         Self([value; LANES])
-    }
-
-    #[inline(always)]
-    unsafe fn inputs(from: *const f32) -> *const f32 {
-        from
-    }
-
-    #[inline(always)]
-    unsafe fn spread(inputs: *const f32, _index: usize) -> Self {
-        // SAFETY: as the caller promises.
-        unsafe { Self::splat(*inputs) }
     }
 
     #[inline(always)]
@@ -135,6 +129,23 @@ impl Real for F32 {
     #[inline(always)]
     fn round(self) -> Self {
         self.zip(Self([ROUNDER; LANES]), |a, rounder| a + rounder - rounder)
+    }
+}
+
+impl Dense for F32 {
+    const STEP: usize = 1;
+    const PANEL: usize = 1;
+    type Inputs = *const f32;
+
+    #[inline(always)]
+    unsafe fn inputs(from: *const f32) -> *const f32 {
+        from
+    }
+
+    #[inline(always)]
+    unsafe fn spread(inputs: *const f32, _index: usize) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe { Self::splat(*inputs) }
     }
 
     #[inline(always)]
@@ -225,6 +236,7 @@ impl Dot for Codes {
 }
 
 impl Pairs for Codes {
+    const TILE: usize = 8;
     const WIDTH: usize = 2;
     type Codes = [[i16; 2]; LANES];
     type Weights = [[i16; 2]; LANES];

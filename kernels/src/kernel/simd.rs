@@ -11,13 +11,6 @@ use super::{Code, dense_f32, dense_u8};
 pub(super) trait Real: Copy {
     /// Values of a vector.
     const LANES: usize;
-    /// Inputs that one load takes for [`Self::spread`].
-    const STEP: usize;
-    /// Vectors of the widest panel of output channels.
-    const PANEL: usize;
-    /// [`Self::STEP`] consecutive inputs, or their address if each is best loaded by itself.
-    type Inputs: Copy;
-
     /// # Safety
     /// The processor has the instruction set; `from` is valid for [`Self::LANES`] values.
     unsafe fn load(from: *const f32) -> Self;
@@ -25,16 +18,6 @@ pub(super) trait Real: Copy {
     /// # Safety
     /// The processor has the instruction set.
     unsafe fn splat(value: f32) -> Self;
-
-    /// # Safety
-    /// The processor has the instruction set; `from` is valid for [`Self::STEP`] values.
-    unsafe fn inputs(from: *const f32) -> Self::Inputs;
-
-    /// Input `index` in every lane. `index` is a constant once the caller is unrolled.
-    ///
-    /// # Safety
-    /// The processor has the instruction set; the address that `inputs` came from is still valid.
-    unsafe fn spread(inputs: Self::Inputs, index: usize) -> Self;
 
     /// # Safety
     /// `to` is valid for writing [`Self::LANES`] values.
@@ -78,6 +61,26 @@ pub(super) trait Real: Copy {
 
     /// To the nearest whole number, halves to the even one; `self` in −255..=255.
     fn round(self) -> Self;
+}
+
+/// A vector of f32 in which dense convolutions are summed.
+pub(super) trait Dense: Real {
+    /// Inputs that one load takes for [`Self::spread`].
+    const STEP: usize;
+    /// Vectors of the widest panel of output channels.
+    const PANEL: usize;
+    /// [`Self::STEP`] consecutive inputs, or their address if each is best loaded by itself.
+    type Inputs: Copy;
+
+    /// # Safety
+    /// The processor has the instruction set; `from` is valid for [`Self::STEP`] values.
+    unsafe fn inputs(from: *const f32) -> Self::Inputs;
+
+    /// Input `index` in every lane. `index` is a constant once the caller is unrolled.
+    ///
+    /// # Safety
+    /// The processor has the instruction set; the address that `inputs` came from is still valid.
+    unsafe fn spread(inputs: Self::Inputs, index: usize) -> Self;
 
     /// One panel of `vectors` ≤ [`Self::PANEL`] vectors over all pixels, as register tiles of the
     /// shape that suits the registers: [`dense_f32::panel`] with constants.
@@ -144,6 +147,8 @@ pub(super) trait Dot: Sums {
 
 /// Sums over a window channel by channel, two taps at a time.
 pub(super) trait Pairs: Sums {
+    /// Pixels of the widest tile: 8 or 4.
+    const TILE: usize;
     /// Bytes of a weight. Weights lie `[pairs of taps][vectors][lanes][2]`.
     const WIDTH: usize;
     /// The codes of two taps.

@@ -8,6 +8,9 @@ use super::pixels::Tile;
 
 /// A depthwise convolution that runs in tiles.
 pub(super) trait Tiled {
+    /// Pixels of the widest tile: 8 or 4.
+    const TILE: usize;
+
     /// All channels of `P` pixels of a row. The taps are rows of `C` that lie `step` elements apart,
     /// and the windows of pixels side by side lie `S` steps apart.
     ///
@@ -69,19 +72,20 @@ unsafe fn run_rows<T: Tiled, const C: usize, const S: usize>(
 ) {
     // SAFETY: as the caller promises.
     unsafe {
-        match tile_width(width) {
-            8 => run_tiles::<T, 8, C, S>(convolution, width, rows, step),
-            7 => run_tiles::<T, 7, C, S>(convolution, width, rows, step),
+        match tile_width(width, T::TILE) {
+            8 if T::TILE >= 8 => run_tiles::<T, 8, C, S>(convolution, width, rows, step),
+            7 if T::TILE >= 7 => run_tiles::<T, 7, C, S>(convolution, width, rows, step),
             4 => run_tiles::<T, 4, C, S>(convolution, width, rows, step),
             _ => run_tiles::<T, 1, C, S>(convolution, width, rows, step),
         }
     }
 }
 
-/// The tile that covers `width` pixels with the fewest done twice; the widest of equals.
-fn tile_width(width: usize) -> usize {
-    let narrower = |tile: &usize| *tile <= width;
-    let tiles = [8, 7, 4].into_iter().filter(narrower);
+/// The tile of up to `most` pixels that covers `width` with the fewest done twice; the widest of
+/// equals.
+fn tile_width(width: usize, most: usize) -> usize {
+    let fitting = |tile: &usize| *tile <= width.min(most);
+    let tiles = [8, 7, 4].into_iter().filter(fitting);
     tiles
         .min_by_key(|tile| width.next_multiple_of(*tile))
         .unwrap_or(1)

@@ -108,6 +108,7 @@ impl<I: Product> Dot for Codes<I> {
 pub(super) struct Taps(int16x8_t, Option<int16x8_t>);
 
 impl<P> Pairs for Codes<P> {
+    const TILE: usize = 4;
     const WIDTH: usize = 2;
     type Codes = Taps;
     type Weights = int16x8x2_t;

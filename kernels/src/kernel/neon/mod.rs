@@ -6,7 +6,7 @@
 use std::arch::is_aarch64_feature_detected;
 use std::ops::Range;
 
-use super::simd::{Dot, Pairs, Real};
+use super::simd::{Dense, Dot, Pairs};
 use super::{
     DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, Packed, dense_f32, dense_u8,
     depthwise_f32, depthwise_u8, pack,
@@ -27,7 +27,7 @@ const LANES: usize = 8;
 static NEON: Kernels = Kernels {
     lanes: LANES,
     pack_dense_f32: |weights, depth, channels| {
-        pack::dense_f32(weights, depth, channels, LANES, <F32 as Real>::PANEL)
+        pack::dense_f32(weights, depth, channels, LANES, <F32 as Dense>::PANEL)
     },
     pack_dense_u8: pack_dense_u8::<smull::Smull>,
     code_offset: OFFSET,
@@ -115,7 +115,13 @@ unsafe fn depthwise_f32_neon(convolution: &DepthwiseF32<'_>, rows: Range<usize>)
 #[target_feature(enable = "neon")]
 unsafe fn depthwise_u8_neon(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
     // SAFETY: as the caller promises.
-    unsafe { depthwise_u8::depthwise_u8::<Codes<smull::Smull>>(convolution, rows) };
+    unsafe {
+        depthwise_u8::depthwise_u8::<Codes<smull::Smull>>(
+            convolution,
+            rows,
+            0..convolution.bias.len(),
+        )
+    };
 }
 
 #[target_feature(enable = "neon,dotprod")]

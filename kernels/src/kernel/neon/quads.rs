@@ -56,6 +56,8 @@ pub(super) unsafe fn depthwise_u8(c: &DepthwiseU8<'_>, rows: Range<usize>) {
 struct Convolution<'a>(&'a DepthwiseU8<'a>);
 
 impl Tiled for Convolution<'_> {
+    const TILE: usize = 8;
+
     #[inline(always)]
     unsafe fn tile<const P: usize, const C: usize, const S: usize>(
         &self,

@@ -4,7 +4,7 @@ use std::arch::aarch64::*;
 
 use super::LANES;
 use crate::kernel::after::Places;
-use crate::kernel::simd::Real;
+use crate::kernel::simd::{Dense, Real};
 use crate::kernel::{Code, dense_f32};
 
 /// Eight numbers.
@@ -21,9 +21,6 @@ macro_rules! both {
 
 impl Real for F32 {
     const LANES: usize = LANES;
-    const STEP: usize = 4;
-    const PANEL: usize = 2;
-    type Inputs = float32x4_t;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -35,26 +32,6 @@ impl Real for F32 {
     unsafe fn splat(value: f32) -> Self {
         // SAFETY: as the caller promises.
         let four = unsafe { vdupq_n_f32(value) };
-        Self(four, four)
-    }
-
-    #[inline(always)]
-    unsafe fn inputs(from: *const f32) -> float32x4_t {
-        // SAFETY: as the caller promises.
-        unsafe { vld1q_f32(from) }
-    }
-
-    #[inline(always)]
-    unsafe fn spread(inputs: float32x4_t, index: usize) -> Self {
-        // SAFETY: as the caller promises.
-        let four = unsafe {
-            match index {
-                0 => vdupq_laneq_f32::<0>(inputs),
-                1 => vdupq_laneq_f32::<1>(inputs),
-                2 => vdupq_laneq_f32::<2>(inputs),
-                _ => vdupq_laneq_f32::<3>(inputs),
-            }
-        };
         Self(four, four)
     }
 
@@ -152,6 +129,32 @@ impl Real for F32 {
     #[inline(always)]
     fn round(self) -> Self {
         both!(vrndnq_f32, self)
+    }
+}
+
+impl Dense for F32 {
+    const STEP: usize = 4;
+    const PANEL: usize = 2;
+    type Inputs = float32x4_t;
+
+    #[inline(always)]
+    unsafe fn inputs(from: *const f32) -> float32x4_t {
+        // SAFETY: as the caller promises.
+        unsafe { vld1q_f32(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn spread(inputs: float32x4_t, index: usize) -> Self {
+        // SAFETY: as the caller promises.
+        let four = unsafe {
+            match index {
+                0 => vdupq_laneq_f32::<0>(inputs),
+                1 => vdupq_laneq_f32::<1>(inputs),
+                2 => vdupq_laneq_f32::<2>(inputs),
+                _ => vdupq_laneq_f32::<3>(inputs),
+            }
+        };
+        Self(four, four)
     }
 
     #[inline(always)]

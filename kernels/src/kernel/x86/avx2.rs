@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 use std::ops::Range;
 
 use crate::kernel::after::Places;
-use crate::kernel::simd::{Dot, Pairs, Real, Sums};
+use crate::kernel::simd::{Dense, Dot, Pairs, Real, Sums};
 use crate::kernel::{
     Code, DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, dense_f32, dense_u8,
     depthwise_f32, depthwise_u8, pack,
@@ -15,7 +15,7 @@ const LANES: usize = 8;
 pub(super) static KERNELS: Kernels = Kernels {
     lanes: LANES,
     pack_dense_f32: |weights, depth, channels| {
-        pack::dense_f32(weights, depth, channels, LANES, <F32 as Real>::PANEL)
+        pack::dense_f32(weights, depth, channels, LANES, <F32 as Dense>::PANEL)
     },
     pack_dense_u8: |weights, runs, run, channels| {
         let form = pack::Form {
@@ -57,7 +57,7 @@ unsafe fn depthwise_f32(convolution: &DepthwiseF32<'_>, rows: Range<usize>) {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn depthwise_u8(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
     // SAFETY: as the caller promises.
-    unsafe { depthwise_u8::depthwise_u8::<Codes>(convolution, rows) };
+    unsafe { depthwise_u8::depthwise_u8::<Codes>(convolution, rows, 0..convolution.bias.len()) };
 }
 
 /// Eight numbers. One exists only where the processor has AVX2 and FMA.
@@ -77,9 +77,6 @@ macro_rules! instruction {
 
 impl Real for F32 {
     const LANES: usize = LANES;
-    const STEP: usize = 1;
-    const PANEL: usize = 2;
-    type Inputs = *const f32;
 
     #[inline(always)]
     unsafe fn load(from: *const f32) -> Self {
@@ -91,17 +88,6 @@ impl Real for F32 {
     unsafe fn splat(value: f32) -> Self {
         // SAFETY: as the caller promises.
         Self(unsafe { _mm256_set1_ps(value) })
-    }
-
-    #[inline(always)]
-    unsafe fn inputs(from: *const f32) -> *const f32 {
-        from
-    }
-
-    #[inline(always)]
-    unsafe fn spread(inputs: *const f32, _index: usize) -> Self {
-        // SAFETY: as the caller promises.
-        unsafe { Self::splat(*inputs) }
     }
 
     #[inline(always)]
@@ -183,6 +169,23 @@ impl Real for F32 {
     instruction!(mul(other) = _mm256_mul_ps);
     instruction!(min(other) = _mm256_min_ps);
     instruction!(max(other) = _mm256_max_ps);
+}
+
+impl Dense for F32 {
+    const STEP: usize = 1;
+    const PANEL: usize = 2;
+    type Inputs = *const f32;
+
+    #[inline(always)]
+    unsafe fn inputs(from: *const f32) -> *const f32 {
+        from
+    }
+
+    #[inline(always)]
+    unsafe fn spread(inputs: *const f32, _index: usize) -> Self {
+        // SAFETY: as the caller promises.
+        unsafe { Self::splat(*inputs) }
+    }
 
     #[inline(always)]
     unsafe fn panel(panel: &dense_f32::Panel<'_>, vectors: usize) {
@@ -376,6 +379,7 @@ unsafe fn widen(from: *const u8, run: usize, to: *mut i16) {
 }
 
 impl Pairs for Codes {
+    const TILE: usize = 8;
     const WIDTH: usize = 2;
     type Codes = __m256i;
     type Weights = __m256i;
