@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::simd::{Dense, Dot, Pairs, Real};
 use super::{Line, Packed};
 
 impl Packed {
@@ -13,6 +14,14 @@ impl Packed {
     fn put(&mut self, index: usize, bytes: &[u8]) {
         let at = index * bytes.len();
         self.0[at / 64].0[at % 64..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Writes a weight of `width` bytes, 1 or 2, as the one with the index.
+    fn put_weight(&mut self, index: usize, weight: i8, width: usize) {
+        match width {
+            1 => self.put(index, &weight.to_ne_bytes()),
+            _ => self.put(index, &i16::from(weight).to_ne_bytes()),
+        }
     }
 
     #[inline(always)]
@@ -51,16 +60,10 @@ impl Panels {
 }
 
 /// `[depth][channels]` to `[panels][depth][vectors of the panel][lanes]`.
-pub(super) fn dense_f32(
-    weights: &[f32],
-    depth: usize,
-    channels: usize,
-    lanes: usize,
-    most: usize,
-) -> Packed {
-    let vectors = channels.div_ceil(lanes);
-    let mut packed = Packed::zeros(depth * vectors * lanes * 4);
-    let mut panels = Panels::new(vectors, most);
+pub(super) fn dense_f32<R: Dense>(weights: &[f32], depth: usize, channels: usize) -> Packed {
+    let vectors = channels.div_ceil(R::LANES);
+    let mut packed = Packed::zeros(depth * vectors * R::LANES * 4);
+    let mut panels = Panels::new(vectors, R::PANEL);
     let mut index = 0;
     loop {
         let panel = panels.next();
@@ -68,7 +71,7 @@ pub(super) fn dense_f32(
             return packed;
         }
         for k in 0..depth {
-            for channel in panel.start * lanes..panel.end * lanes {
+            for channel in panel.start * R::LANES..panel.end * R::LANES {
                 if channel < channels {
                     packed.put(index, &weights[k * channels + channel].to_ne_bytes());
                 }
@@ -78,29 +81,13 @@ pub(super) fn dense_f32(
     }
 }
 
-/// How a kernel takes integer weights.
-pub(super) struct Form {
-    pub lanes: usize,
-    /// Weights side by side in a lane.
-    pub group: usize,
-    /// Bytes of a weight: 1 or 2.
-    pub width: usize,
-    /// Vectors of the widest panel.
-    pub most: usize,
-}
-
-/// `[depth][channels]` to `[panels][depth / group][vectors of the panel][lanes][group]`.
-pub(super) fn dense_i8(weights: &[i8], depth: usize, channels: usize, form: Form) -> Packed {
-    let Form {
-        lanes,
-        group,
-        width,
-        most,
-    } = form;
+/// `[runs × run][channels]` to `[panels][steps][vectors of the panel][lanes][group]`.
+pub(super) fn dense_u8<D: Dot>(weights: &[i8], runs: usize, run: usize, channels: usize) -> Packed {
+    let (depth, lanes) = (runs * run, D::Real::LANES);
     let vectors = channels.div_ceil(lanes);
-    let steps = depth.div_ceil(group);
-    let mut packed = Packed::zeros(steps * group * vectors * lanes * width);
-    let mut panels = Panels::new(vectors, most);
+    let steps = depth.div_ceil(D::GROUP);
+    let mut packed = Packed::zeros(steps * D::GROUP * vectors * lanes * D::WIDTH);
+    let mut panels = Panels::new(vectors, D::PANEL);
     let mut index = 0;
     loop {
         let panel = panels.next();
@@ -109,9 +96,9 @@ pub(super) fn dense_i8(weights: &[i8], depth: usize, channels: usize, form: Form
         }
         for step in 0..steps {
             for channel in panel.start * lanes..panel.end * lanes {
-                for k in step * group..(step + 1) * group {
+                for k in step * D::GROUP..(step + 1) * D::GROUP {
                     if k < depth && channel < channels {
-                        put_weight(&mut packed, index, weights[k * channels + channel], width);
+                        packed.put_weight(index, weights[k * channels + channel], D::WIDTH);
                     }
                     index += 1;
                 }
@@ -120,40 +107,28 @@ pub(super) fn dense_i8(weights: &[i8], depth: usize, channels: usize, form: Form
     }
 }
 
-/// `[taps][channels]` to `[pairs of taps][vectors][lanes][2]`, the pairs as [`Pairing`] makes them.
-pub(super) fn depthwise_i8(
+/// `[taps][channels]` to `[pairs of taps][padded channels][2]`, the pairs as [`Pairing`] makes them.
+/// `slot` tells where a channel's weights lie among those of all padded ones.
+pub(super) fn depthwise_u8<D: Pairs>(
     weights: &[i8],
     taps: usize,
     channels: usize,
-    lanes: usize,
-    width: usize,
+    padded: usize,
+    slot: fn(channel: usize, padded: usize) -> usize,
 ) -> Packed {
-    let padded = channels.next_multiple_of(lanes);
     let pairing = Pairing::of(taps);
-    let mut packed = Packed::zeros(pairing.pairs() * padded * 2 * width);
+    let mut packed = Packed::zeros(pairing.pairs() * padded * 2 * D::WIDTH);
     for pair in 0..pairing.pairs() {
         let (a, b) = pairing.pair(pair);
         for channel in 0..channels {
-            let index = (pair * padded + channel) * 2;
-            put_weight(&mut packed, index, weights[a * channels + channel], width);
+            let index = (pair * padded + slot(channel, padded)) * 2;
+            packed.put_weight(index, weights[a * channels + channel], D::WIDTH);
             if let Some(b) = b {
-                put_weight(
-                    &mut packed,
-                    index + 1,
-                    weights[b * channels + channel],
-                    width,
-                );
+                packed.put_weight(index + 1, weights[b * channels + channel], D::WIDTH);
             }
         }
     }
     packed
-}
-
-fn put_weight(packed: &mut Packed, index: usize, weight: i8, width: usize) {
-    match width {
-        1 => packed.put(index, &weight.to_ne_bytes()),
-        _ => packed.put(index, &i16::from(weight).to_ne_bytes()),
-    }
 }
 
 /// Taps two by two: a row of the window with the row below it, so that outputs side by side share

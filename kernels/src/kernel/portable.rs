@@ -10,21 +10,12 @@ const LANES: usize = 8;
 /// Kernels that run anywhere.
 pub(crate) static KERNELS: Kernels = Kernels {
     lanes: LANES,
-    pack_dense_f32: |weights, depth, channels| {
-        pack::dense_f32(weights, depth, channels, LANES, <F32 as Dense>::PANEL)
-    },
-    pack_dense_u8: |weights, runs, run, channels| {
-        let form = pack::Form {
-            lanes: LANES,
-            group: <Codes as Dot>::GROUP,
-            width: <Codes as Dot>::WIDTH,
-            most: <Codes as Dot>::PANEL,
-        };
-        pack::dense_i8(weights, runs * run, channels, form)
-    },
+    pack_dense_f32: pack::dense_f32::<F32>,
+    pack_dense_u8: pack::dense_u8::<Codes>,
     code_offset: 0,
     pack_depthwise_u8: |weights, taps, channels| {
-        pack::depthwise_i8(weights, taps, channels, LANES, <Codes as Pairs>::WIDTH)
+        let padded = channels.next_multiple_of(LANES);
+        pack::depthwise_u8::<Codes>(weights, taps, channels, padded, |channel, _| channel)
     },
     dense_f32: dense_f32::dense_f32::<F32>,
     dense_u8: dense_u8::dense_u8::<Codes>,
