@@ -227,7 +227,7 @@ impl Dot for Codes {
 }
 
 impl Pairs for Codes {
-    const TILE: usize = 8;
+    const TILE: usize = 4;
     const WIDTH: usize = 2;
     type Codes = [[i16; 2]; LANES];
     type Weights = [[i16; 2]; LANES];

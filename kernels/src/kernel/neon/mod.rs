@@ -6,13 +6,12 @@
 use std::arch::is_aarch64_feature_detected;
 use std::ops::Range;
 
-use super::simd::{Dense, Dot, Pairs};
 use super::{
-    DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, Packed, dense_f32, dense_u8,
-    depthwise_f32, depthwise_u8, pack,
+    DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32,
+    depthwise_u8, pack,
 };
 use crate::isa::Isa;
-use codes::{Codes, OFFSET, Product};
+use codes::{Codes, OFFSET};
 use real::F32;
 
 mod codes;
@@ -26,19 +25,13 @@ const LANES: usize = 8;
 
 static NEON: Kernels = Kernels {
     lanes: LANES,
-    pack_dense_f32: |weights, depth, channels| {
-        pack::dense_f32(weights, depth, channels, LANES, <F32 as Dense>::PANEL)
-    },
-    pack_dense_u8: pack_dense_u8::<smull::Smull>,
+    pack_dense_f32: pack::dense_f32::<F32>,
+    pack_dense_u8: pack::dense_u8::<Codes<smull::Smull>>,
     code_offset: OFFSET,
     pack_depthwise_u8: |weights, taps, channels| {
-        pack::depthwise_i8(
-            weights,
-            taps,
-            channels,
-            LANES,
-            <Codes<smull::Smull> as Pairs>::WIDTH,
-        )
+        let padded = channels.next_multiple_of(LANES);
+        let in_turn = |channel, _| channel;
+        pack::depthwise_u8::<Codes<smull::Smull>>(weights, taps, channels, padded, in_turn)
     },
     dense_f32: dense_f32_neon,
     dense_u8: dense_u8_neon,
@@ -47,7 +40,7 @@ static NEON: Kernels = Kernels {
 };
 
 static DOT: Kernels = Kernels {
-    pack_dense_u8: pack_dense_u8::<sdot::Sdot>,
+    pack_dense_u8: pack::dense_u8::<Codes<sdot::Sdot>>,
     pack_depthwise_u8: quads::pack,
     dense_u8: dense_u8_dot,
     depthwise_u8: depthwise_u8_dot,
@@ -55,7 +48,7 @@ static DOT: Kernels = Kernels {
 };
 
 static I8MM: Kernels = Kernels {
-    pack_dense_u8: pack_dense_u8::<smmla::Smmla>,
+    pack_dense_u8: pack::dense_u8::<Codes<smmla::Smmla>>,
     dense_u8: dense_u8_i8mm,
     ..DOT
 };
@@ -70,16 +63,6 @@ pub(crate) fn kernels(isa: Isa) -> Option<&'static Kernels> {
         Isa::NeonI8mm if dot && is_aarch64_feature_detected!("i8mm") => Some(&I8MM),
         _ => None,
     }
-}
-
-fn pack_dense_u8<P: Product>(weights: &[i8], runs: usize, run: usize, channels: usize) -> Packed {
-    let form = pack::Form {
-        lanes: LANES,
-        group: <Codes<P> as Dot>::GROUP,
-        width: <Codes<P> as Dot>::WIDTH,
-        most: <Codes<P> as Dot>::PANEL,
-    };
-    pack::dense_i8(weights, runs * run, channels, form)
 }
 
 #[target_feature(enable = "neon")]

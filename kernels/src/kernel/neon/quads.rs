@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::LANES;
 use super::codes::Codes;
 use super::sdot::{Sdot, sdot};
-use crate::kernel::pack::{self, Pairing};
+use crate::kernel::pack::Pairing;
 use crate::kernel::pixels::Tile;
 use crate::kernel::simd::Sums;
 use crate::kernel::window::{self, Tiled, at_each_position, reader};
@@ -25,24 +25,22 @@ fn quad(window: Pairing, row: usize, column: usize) -> [usize; ROWS] {
 /// `[taps][channels]` to `[rows / 4][columns][vectors][lanes][4]`; rows beyond the window are zero.
 pub(super) fn pack(weights: &[i8], taps: usize, channels: usize) -> Packed {
     let window = Pairing::of(taps);
-    let mut quads = Vec::new();
+    let padded = channels.next_multiple_of(LANES);
+    let mut packed = Packed::zeros(window.rows.div_ceil(ROWS) * window.columns * padded * ROWS);
+    let mut quads = 0;
     for row in (0..window.rows).step_by(ROWS) {
         for column in 0..window.columns {
-            for (r, tap) in quad(window, row, column).into_iter().enumerate() {
-                match row + r < window.rows {
-                    true => quads.extend_from_slice(&weights[tap * channels..][..channels]),
-                    false => quads.resize(quads.len() + channels, 0),
+            let taps = quad(window, row, column).into_iter().enumerate();
+            for (r, tap) in taps.take(window.rows - row) {
+                for channel in 0..channels {
+                    let index = (quads * padded + channel) * ROWS + r;
+                    packed.put_weight(index, weights[tap * channels + channel], 1);
                 }
             }
+            quads += 1;
         }
     }
-    let form = pack::Form {
-        lanes: LANES,
-        group: ROWS,
-        width: 1,
-        most: channels.div_ceil(LANES),
-    };
-    pack::dense_i8(&quads, quads.len() / channels, channels, form)
+    packed
 }
 
 /// # Safety
