@@ -10,6 +10,7 @@ use super::after::Finish;
 use super::pack::Panels;
 use super::pixels::{Block, Blocks, Map};
 use super::simd::{Dense, Real};
+use super::window::at_each_position;
 
 /// Bytes of input of a block: with the weights of a panel it stays in the second-level cache.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -122,13 +123,13 @@ unsafe fn sums<R: Dense, const P: usize, const V: usize>(
                 for p in 1..P {
                     inputs[p] = R::inputs(x[p].add(k));
                 }
-                for i in 0..R::STEP {
-                    let w_i = load_weights::<R, V>(w);
+                at_each_position!((1, R::STEP, 1), i => {
+                    let w_i = load_weights::<R, V>(w.add(i * V * R::LANES));
                     for p in 0..P {
                         add_products(&mut sums[p], R::spread(inputs[p], i), &w_i);
                     }
-                    w = w.add(V * R::LANES);
-                }
+                });
+                w = w.add(R::STEP * V * R::LANES);
                 k += R::STEP;
             }
             while k < convolution.run {

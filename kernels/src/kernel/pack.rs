@@ -6,7 +6,7 @@ use super::simd::{Dense, Dot, Pairs, Real};
 use super::{Line, Packed};
 
 impl Packed {
-    fn zeros(bytes: usize) -> Self {
+    pub(super) fn zeros(bytes: usize) -> Self {
         Self(vec![Line([0; 64]); bytes.div_ceil(64)])
     }
 
@@ -17,7 +17,7 @@ impl Packed {
     }
 
     /// Writes a weight of `width` bytes, 1 or 2, as the one with the index.
-    fn put_weight(&mut self, index: usize, weight: i8, width: usize) {
+    pub(super) fn put_weight(&mut self, index: usize, weight: i8, width: usize) {
         match width {
             1 => self.put(index, &weight.to_ne_bytes()),
             _ => self.put(index, &i16::from(weight).to_ne_bytes()),
@@ -105,6 +105,17 @@ pub(super) fn dense_u8<D: Dot>(weights: &[i8], runs: usize, run: usize, channels
             }
         }
     }
+}
+
+/// `[taps][channels]` to `[taps][padded channels]` as i16.
+pub(super) fn taps_i16(weights: &[i8], taps: usize, channels: usize, padded: usize) -> Packed {
+    let mut packed = Packed::zeros(taps * padded * 2);
+    for tap in 0..taps {
+        for channel in 0..channels {
+            packed.put_weight(tap * padded + channel, weights[tap * channels + channel], 2);
+        }
+    }
+    packed
 }
 
 /// `[taps][channels]` to `[pairs of taps][padded channels][2]`, the pairs as [`Pairing`] makes them.

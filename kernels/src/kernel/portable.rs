@@ -1,9 +1,11 @@
 //! Plain Rust, in vectors of eight that compilers map to what the processor has.
 
 use std::ops::Range;
+use std::slice;
 
-use super::simd::{Dense, Dot, Pairs, Real, Sums};
-use super::{DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32, depthwise_u8, pack};
+use super::pixels::Tile;
+use super::simd::{Dense, Dot, Real, Sums};
+use super::{DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32, pack};
 
 const LANES: usize = 8;
 
@@ -14,8 +16,7 @@ pub(crate) static KERNELS: Kernels = Kernels {
     pack_dense_u8: pack::dense_u8::<Codes>,
     code_offset: 0,
     pack_depthwise_u8: |weights, taps, channels| {
-        let padded = channels.next_multiple_of(LANES);
-        pack::depthwise_u8::<Codes>(weights, taps, channels, padded, |channel, _| channel)
+        pack::taps_i16(weights, taps, channels, channels.next_multiple_of(LANES))
     },
     dense_f32: dense_f32::dense_f32::<F32>,
     dense_u8: dense_u8::dense_u8::<Codes>,
@@ -23,10 +24,45 @@ pub(crate) static KERNELS: Kernels = Kernels {
     depthwise_u8,
 };
 
-unsafe fn depthwise_u8(convolution: &DepthwiseU8<'_>, rows: Range<usize>) {
-    let channels = 0..convolution.bias.len();
-    // SAFETY: as the caller promises.
-    unsafe { depthwise_u8::depthwise_u8::<Codes>(convolution, rows, channels) };
+/// Pixel by pixel, some channels at a time in a loop that compilers map to vectors.
+unsafe fn depthwise_u8(c: &DepthwiseU8<'_>, rows: Range<usize>) {
+    const BLOCK: usize = 64;
+    let pitch = c.bias.len();
+    let map = c.after.map(&c.x);
+    for (row, column) in rows.flat_map(|row| (0..c.width).map(move |column| (row, column))) {
+        let tile = Tile::<1>::new(row, column, c.width);
+        let (y, added) = (tile.offsets(map.y), tile.offsets(map.added));
+        let places = tile.places(&y, &added);
+        for first in (0..pitch).step_by(BLOCK) {
+            let count = BLOCK.min(pitch - first);
+            let mut sums = [0; BLOCK];
+            sums[..count].copy_from_slice(&c.bias[first..][..count]);
+            for (tap, &offset) in c.taps.iter().enumerate() {
+                // SAFETY: the window is valid for whole vectors, by the caller's word; there are
+                // as many weights.
+                let (codes, weights) = unsafe {
+                    let x = c.x.first.add(map.x.offset(row, column) + offset + first);
+                    let weights = c.weights.as_ptr::<i16>().add(tap * pitch + first);
+                    (
+                        slice::from_raw_parts(x, count),
+                        slice::from_raw_parts(weights, count),
+                    )
+                };
+                for ((sum, &code), &weight) in sums.iter_mut().zip(codes).zip(weights) {
+                    *sum += i32::from(code) * i32::from(weight);
+                }
+            }
+            for (v, sums) in sums[..count].as_chunks::<LANES>().0.iter().enumerate() {
+                let channel = first + v * LANES;
+                // SAFETY: as the caller promises.
+                unsafe {
+                    let scale = c.scale.as_ptr().add(channel);
+                    c.after
+                        .store::<Codes, 1, 1>(&[[*sums]], scale, &places, channel);
+                }
+            }
+        }
+    }
 }
 
 /// Adding and taking this off rounds numbers within ±2²² to whole ones, halves to even.
@@ -81,7 +117,8 @@ impl Real for F32 {
     unsafe fn store_codes(self, to: *mut u8) {
         let mut codes = [0; LANES];
         for i in 0..LANES {
-            codes[i] = self.0[i] as u8;
+            // SAFETY: the numbers lie in 0..=255, by the caller's word.
+            codes[i] = unsafe { self.0[i].to_int_unchecked::<i32>() } as u8;
         }
         // SAFETY: `to` is valid for a vector of codes, by the caller's word.
         unsafe { to.cast::<[u8; LANES]>().write(codes) };
@@ -146,7 +183,7 @@ impl Dense for F32 {
     }
 }
 
-/// Codes as i16, multiplied in pairs.
+/// Codes as i16.
 struct Codes;
 
 impl Sums for Codes {
@@ -169,24 +206,18 @@ impl Sums for Codes {
     }
 }
 
-/// `sum` and the products of pairs of codes and weights.
+/// `sum` and the products of codes and weights.
 #[inline(always)]
-fn add_pairs(
-    mut sum: [i32; LANES],
-    codes: [[i16; 2]; LANES],
-    weights: [[i16; 2]; LANES],
-) -> [i32; LANES] {
+fn add_products(mut sum: [i32; LANES], codes: [i16; LANES], weights: [i16; LANES]) -> [i32; LANES] {
     for i in 0..LANES {
-        let a = i32::from(codes[i][0]) * i32::from(weights[i][0]);
-        let b = i32::from(codes[i][1]) * i32::from(weights[i][1]);
-        sum[i] += a + b;
+        sum[i] += i32::from(codes[i]) * i32::from(weights[i]);
     }
     sum
 }
 
 impl Dot for Codes {
     const WIDTH: usize = 2;
-    const GROUP: usize = 2;
+    const GROUP: usize = 1;
     const PANEL: usize = 1;
 
     #[inline(always)]
@@ -205,15 +236,15 @@ impl Dot for Codes {
         steps: usize,
         sums: &mut [[Self::Sum; V]; P],
     ) {
-        let weights = weights.cast::<[[i16; 2]; LANES]>();
+        let weights = weights.cast::<[i16; LANES]>();
         for step in 0..steps {
             for v in 0..V {
                 // SAFETY: as the caller promises.
                 let w = unsafe { weights.add(step * V + v).read() };
                 for p in 0..P {
                     // SAFETY: as the caller promises.
-                    let pair = unsafe { codes[p].cast::<[i16; 2]>().add(step).read() };
-                    sums[p][v] = add_pairs(sums[p][v], [pair; LANES], w);
+                    let code = unsafe { codes[p].cast::<i16>().add(step).read() };
+                    sums[p][v] = add_products(sums[p][v], [code; LANES], w);
                 }
             }
         }
@@ -223,43 +254,5 @@ impl Dot for Codes {
     unsafe fn panel(panel: &dense_u8::Panel<'_>, _vectors: usize) {
         // SAFETY: as the caller promises.
         unsafe { dense_u8::panel::<Self, 4, 1>(panel) };
-    }
-}
-
-impl Pairs for Codes {
-    const TILE: usize = 8;
-    const WIDTH: usize = 2;
-    type Codes = [[i16; 2]; LANES];
-    type Weights = [[i16; 2]; LANES];
-
-    #[inline(always)]
-    unsafe fn both(a: *const u8, b: *const u8) -> Self::Codes {
-        let mut codes = [[0; 2]; LANES];
-        for i in 0..LANES {
-            // SAFETY: both are valid for a vector of codes, by the caller's word.
-            codes[i] = unsafe { [i16::from(*a.add(i)), i16::from(*b.add(i))] };
-        }
-        codes
-    }
-
-    #[inline(always)]
-    unsafe fn one(a: *const u8) -> Self::Codes {
-        let mut codes = [[0; 2]; LANES];
-        for i in 0..LANES {
-            // SAFETY: `a` is valid for a vector of codes, by the caller's word.
-            codes[i][0] = i16::from(unsafe { *a.add(i) });
-        }
-        codes
-    }
-
-    #[inline(always)]
-    unsafe fn weights(from: *const u8) -> Self::Weights {
-        // SAFETY: `from` is valid for a vector of pairs, by the caller's word.
-        unsafe { from.cast::<Self::Weights>().read_unaligned() }
-    }
-
-    #[inline(always)]
-    fn mul_add(sum: Self::Sum, codes: Self::Codes, weights: Self::Weights) -> Self::Sum {
-        add_pairs(sum, codes, weights)
     }
 }

@@ -32,7 +32,7 @@ pub(super) trait Real: Copy {
     /// Stores whole numbers in 0..=255 as codes.
     ///
     /// # Safety
-    /// `to` is valid for writing [`Self::LANES`] codes.
+    /// The numbers are such; `to` is valid for writing [`Self::LANES`] codes.
     unsafe fn store_codes(self, to: *mut u8);
 
     /// Stores the codes nearest to `values`, which count steps from the zero point; `y` is that of

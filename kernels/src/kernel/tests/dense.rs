@@ -101,7 +101,7 @@ fn check_u8(kernels: &Kernels, shape: &Shape) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(super::cases(100))]
 
     #[test]
     fn dense_f32_is_near_the_reference(shape in shapes()) {

@@ -95,7 +95,7 @@ fn check_u8(kernels: &Kernels, shape: &Shape) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(super::cases(200))]
 
     #[test]
     fn depthwise_f32_is_near_the_reference(shape in shapes()) {

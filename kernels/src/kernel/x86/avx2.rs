@@ -22,8 +22,10 @@ pub(super) static KERNELS: Kernels = Kernels {
     depthwise_u8,
 };
 
+/// # Safety
+/// As for [`Kernels::dense_f32`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn dense_f32(convolution: &DenseF32<'_>, rows: Range<usize>) {
+pub(super) unsafe fn dense_f32(convolution: &DenseF32<'_>, rows: Range<usize>) {
     // SAFETY: as the caller promises.
     unsafe { dense_f32::dense_f32::<F32x8>(convolution, rows) };
 }
@@ -34,8 +36,10 @@ unsafe fn dense_u8(convolution: &DenseU8<'_>, rows: Range<usize>) {
     unsafe { dense_u8::dense_u8::<Codes>(convolution, rows) };
 }
 
+/// # Safety
+/// As for [`Kernels::depthwise_f32`].
 #[target_feature(enable = "avx2,fma")]
-unsafe fn depthwise_f32(convolution: &DepthwiseF32<'_>, rows: Range<usize>) {
+pub(super) unsafe fn depthwise_f32(convolution: &DepthwiseF32<'_>, rows: Range<usize>) {
     // SAFETY: as the caller promises.
     unsafe { depthwise_f32::depthwise_f32::<F32x8>(convolution, rows) };
 }

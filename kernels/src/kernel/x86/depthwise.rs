@@ -81,7 +81,7 @@ impl<M> Sums for Narrow<M> {
 }
 
 impl<M: MulAdd> Pairs for Narrow<M> {
-    const TILE: usize = 8;
+    const TILE: usize = 4;
     const WIDTH: usize = 2;
     type Codes = __m256i;
     type Weights = __m256i;

@@ -3,12 +3,11 @@
 use std::arch::x86_64::*;
 use std::ops::Range;
 
+use super::avx2;
 use super::depthwise::{self, MulAdd};
 use super::f32x8::{F32x8, LANES};
 use crate::kernel::simd::{Dot, Sums};
-use crate::kernel::{
-    DenseF32, DenseU8, DepthwiseF32, DepthwiseU8, Kernels, dense_f32, dense_u8, depthwise_f32, pack,
-};
+use crate::kernel::{DenseU8, DepthwiseU8, Kernels, dense_u8, pack};
 
 pub(super) static KERNELS: Kernels = Kernels {
     lanes: LANES,
@@ -16,28 +15,16 @@ pub(super) static KERNELS: Kernels = Kernels {
     pack_dense_u8: pack::dense_u8::<Codes>,
     code_offset: 0,
     pack_depthwise_u8: depthwise::pack,
-    dense_f32,
+    dense_f32: avx2::dense_f32,
     dense_u8,
-    depthwise_f32,
+    depthwise_f32: avx2::depthwise_f32,
     depthwise_u8,
 };
-
-#[target_feature(enable = "avx2,fma,avxvnni")]
-unsafe fn dense_f32(convolution: &DenseF32<'_>, rows: Range<usize>) {
-    // SAFETY: as the caller promises.
-    unsafe { dense_f32::dense_f32::<F32x8>(convolution, rows) };
-}
 
 #[target_feature(enable = "avx2,fma,avxvnni")]
 unsafe fn dense_u8(convolution: &DenseU8<'_>, rows: Range<usize>) {
     // SAFETY: as the caller promises.
     unsafe { dense_u8::dense_u8::<Codes>(convolution, rows) };
-}
-
-#[target_feature(enable = "avx2,fma,avxvnni")]
-unsafe fn depthwise_f32(convolution: &DepthwiseF32<'_>, rows: Range<usize>) {
-    // SAFETY: as the caller promises.
-    unsafe { depthwise_f32::depthwise_f32::<F32x8>(convolution, rows) };
 }
 
 #[target_feature(enable = "avx2,fma,avxvnni")]

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Tests of the crates without a network runtime (kernels and packet) on emulated aarch64 processors,
+# each of which must run the kernels made for it.
+#
+# Needs, beside cargo:
+#   the standard library of the target    rustup target add aarch64-unknown-linux-gnu
+#   a linker and an emulator, on Debian   apt-get install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static
+# Where rustup has no such target to offer, Debian's own compiler has (package rustc-web):
+#   dpkg --add-architecture arm64 && apt-get update
+#   apt-get install --no-install-recommends rustc-web libstd-rust-web-dev:arm64
+#
+# `--missing` prints what is missing, and nothing if the tests can run.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+TARGET=aarch64-unknown-linux-gnu
+# Processors by qemu's names, and the best instruction set of each: a Jetson Nano's, one like a
+# Jetson Orin's, and one with everything.
+PROCESSORS="cortex-a57:neon cortex-a76:neon-dot max:neon-i8mm"
+
+# The first compiler that is new enough and has the target's standard library.
+compiler() {
+  local least version candidate
+  least=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+  for candidate in "${RUSTC:-rustc}" /usr/bin/rustc; do
+    version=$("$candidate" --version 2>/dev/null | cut -d' ' -f2) || continue
+    [ "$(printf '%s\n' "$least" "$version" | sort -V | head -n1)" = "$least" ] || continue
+    if compgen -G "$("$candidate" --print target-libdir --target $TARGET)/libstd-*.rlib" >/dev/null; then
+      command -v "$candidate"
+      return
+    fi
+  done
+}
+
+emulator() { command -v qemu-aarch64-static || command -v qemu-aarch64 || true; }
+
+missing() {
+  [ -n "$(compiler)" ] || echo "no standard library for $TARGET (rustup target add $TARGET)"
+  command -v aarch64-linux-gnu-gcc >/dev/null ||
+    echo "no aarch64-linux-gnu-gcc (Debian packages gcc-aarch64-linux-gnu and libc6-dev-arm64-cross)"
+  [ -n "$(emulator)" ] || echo "no qemu-aarch64 (Debian package qemu-user-static)"
+}
+
+lacks=$(missing)
+case "${1:-}" in
+--missing)
+  printf '%s' "${lacks:+$lacks$'\n'}"
+  exit
+  ;;
+'') ;;
+*)
+  echo "usage: $0 [--missing]" >&2
+  exit 2
+  ;;
+esac
+if [ -n "$lacks" ]; then
+  printf '%s\nThe head of %s says how to install all.\n' "$lacks" "$0" >&2
+  exit 1
+fi
+
+RUSTC=$(compiler)
+export RUSTC
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+# Static: the emulator then needs no libraries, of which it may find those of two systems.
+export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
+# Emulation is slow.
+export PROPTEST_CASES=${PROPTEST_CASES:-64}
+
+for processor in $PROCESSORS; do
+  model=${processor%%:*}
+  export NEURALSMPL_TEST_ISA=${processor#*:}
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$(emulator) -cpu $model"
+  printf '\n== aarch64: %s, whose best is %s\n' "$model" "$NEURALSMPL_TEST_ISA"
+  cargo test --release --target $TARGET --lib --tests -p neuralsmpl-kernels -p neuralsmpl-packet
+done
