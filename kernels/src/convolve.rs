@@ -89,7 +89,7 @@ pub(crate) fn real_conv(
             padded.resize(padded.len().next_multiple_of(lanes), 0.0);
         }
         RealWeights::Depthwise(padded)
-    } else if out <= NARROW && windows.run % ops::DEPTH_LANES == 0 {
+    } else if out <= NARROW && windows.run.is_multiple_of(ops::DEPTH_LANES) {
         let depth = rows.len() / out;
         let turned = (0..out).flat_map(|o| (0..depth).map(move |i| (i, o)));
         RealWeights::Narrow(turned.map(|(i, o)| rows[i * out + o]).collect())

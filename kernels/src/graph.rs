@@ -339,7 +339,7 @@ impl Graph {
                 Ok(shape.to_vec())
             }
             Op::Clip { least, most } => {
-                if !(least <= most) {
+                if least.is_nan() || most.is_nan() || least > most {
                     return Err(format!("limits {least} to {most}"));
                 }
                 Ok(shape.to_vec())

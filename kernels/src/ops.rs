@@ -1,5 +1,10 @@
 //! What is not a convolution, row by row over safe slices; the compiler vectorises it.
 
+#![allow(
+    clippy::manual_clamp,
+    reason = "`clamp` checks its limits and keeps NaN; these are two instructions"
+)]
+
 use multiversion::multiversion;
 
 use crate::graph::Window;
@@ -237,7 +242,7 @@ pub(crate) fn nearest<T: Copy>(x: Picture<'_, T>, row: usize, out: &mut [T]) {
 #[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma"))]
 pub(crate) fn bilinear<'a>(x: Picture<'a, f32>, row: usize, out: &mut [f32]) {
     let near = row / 2;
-    let far = if row % 2 == 0 {
+    let far = if row.is_multiple_of(2) {
         near.saturating_sub(1)
     } else {
         (near + 1).min(x.height - 1)
@@ -268,7 +273,7 @@ pub(crate) struct Recode {
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw", "x86_64+avx2+fma"))]
 pub(crate) fn bilinear_codes<'a>(x: Picture<'a, u8>, recode: Recode, row: usize, out: &mut [u8]) {
     let near = row / 2;
-    let far = if row % 2 == 0 {
+    let far = if row.is_multiple_of(2) {
         near.saturating_sub(1)
     } else {
         (near + 1).min(x.height - 1)

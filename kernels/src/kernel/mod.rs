@@ -117,6 +117,7 @@ pub(crate) struct DenseF32<'a> {
     pub weights: &'a Packed,
     /// `[channels, up to whole lanes]`; pad lanes zero.
     pub bias: &'a [f32],
+    #[allow(dead_code, reason = "the reference goes by it; kernels by whole lanes")]
     pub channels: usize,
     pub width: usize,
     pub pre: Clamp,
@@ -132,6 +133,7 @@ pub(crate) struct DepthwiseF32<'a> {
     pub taps: &'a [usize],
     pub weights: &'a [f32],
     pub bias: &'a [f32],
+    #[allow(dead_code, reason = "the reference goes by it; kernels by whole lanes")]
     pub channels: usize,
     pub width: usize,
     pub pre: Clamp,
@@ -196,6 +198,7 @@ pub(crate) struct DenseU8<'a> {
     pub bias: &'a [i32],
     /// `[channels, up to whole lanes]`: from sums to output codes (or real numbers).
     pub scale: &'a [f32],
+    #[allow(dead_code, reason = "the reference goes by it; kernels by whole lanes")]
     pub channels: usize,
     pub width: usize,
     pub after: After,
@@ -208,6 +211,7 @@ pub(crate) struct DepthwiseU8<'a> {
     pub weights: &'a Packed,
     pub bias: &'a [i32],
     pub scale: &'a [f32],
+    #[allow(dead_code, reason = "the reference goes by it; kernels by whole lanes")]
     pub channels: usize,
     pub width: usize,
     pub after: After,

@@ -10,6 +10,7 @@ mod region;
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -99,14 +100,17 @@ impl Fuse {
             let node = model.node(id);
             let mut inputs = Vec::new();
             for &outlet in &known[&id].inputs {
-                if !values.contains_key(&outlet) {
-                    let fact = model.outlet_fact(outlet)?;
-                    let shape = fact.shape.as_concrete().context("a shape of numbers")?;
-                    let name = &model.node(outlet.node).name;
-                    values.insert(outlet, graph.input(name, shape)?);
-                    wires.push(patch.tap_model(model, outlet)?);
-                }
-                inputs.push(values[&outlet]);
+                let value = match values.entry(outlet) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(new) => {
+                        let fact = model.outlet_fact(outlet)?;
+                        let shape = fact.shape.as_concrete().context("a shape of numbers")?;
+                        let name = &model.node(outlet.node).name;
+                        wires.push(patch.tap_model(model, outlet)?);
+                        *new.insert(graph.input(name, shape)?)
+                    }
+                };
+                inputs.push(value);
             }
             let value = graph.push(&node.name, known[&id].op.clone(), &inputs)?;
             values.insert(id.into(), value);

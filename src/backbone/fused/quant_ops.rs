@@ -98,7 +98,7 @@ impl Expansion for Linear {
         let scales: Vec<f32> = values(&*constant(1, "scale")?)?;
         let (zeros, zero_type): (Vec<i32>, _) = if self.zero_input {
             let zeros = constant(2, "zero point")?;
-            (values(&*zeros)?, zeros.datum_type())
+            (values(&zeros)?, zeros.datum_type())
         } else {
             (vec![0], u8::datum_type())
         };

@@ -153,7 +153,6 @@ impl Random {
 /// Where the elements of an input lie.
 pub struct Layout {
     pub pitch: usize,
-    pub row: usize,
     /// Elements of the whole tensor.
     pub len: usize,
     /// Start of each tap of a window.
@@ -174,7 +173,6 @@ impl Layout {
         });
         Self {
             pitch,
-            row,
             len: (lines - 1) * row + (columns - 1) * pitch + channels,
             taps: offsets.collect(),
             down: shape.stride * row,
