@@ -59,6 +59,7 @@ if [ -n "$lacks" ]; then
 fi
 
 RUSTC=$(compiler)
+qemu=$(emulator)
 export RUSTC
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 # Static: the emulator then needs no libraries, of which it may find those of two systems.
@@ -69,7 +70,7 @@ export PROPTEST_CASES=${PROPTEST_CASES:-64}
 for processor in $PROCESSORS; do
   model=${processor%%:*}
   export NEURALSMPL_TEST_ISA=${processor#*:}
-  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$(emulator) -cpu $model"
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$qemu -cpu $model"
   printf '\n== aarch64: %s, whose best is %s\n' "$model" "$NEURALSMPL_TEST_ISA"
   cargo test --release --target $TARGET --lib --tests -p neuralsmpl-kernels -p neuralsmpl-packet
 done
