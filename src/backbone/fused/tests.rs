@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::backbone::{Isa, NamedArray, NetworkProbe, Workers};
 
-/// Relative error of sums in another order.
-const SUMS: f64 = 1e-4;
+/// Error of sums in another order after a hundred layers, on noise, over the largest value.
+const SUMS: f64 = 1e-3;
 
 /// Least cosine of a quantized network in integers to the same in f32: both round to the same
 /// codes but where a sum lies half-way between two.
