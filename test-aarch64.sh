@@ -65,7 +65,7 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 # Static: the emulator then needs no libraries, of which it may find those of two systems.
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
 # Emulation is slow.
-export PROPTEST_CASES=${PROPTEST_CASES:-64}
+export PROPTEST_CASES=${PROPTEST_CASES:-32}
 
 for processor in $PROCESSORS; do
   model=${processor%%:*}

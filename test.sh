@@ -37,6 +37,13 @@ case "$devices" in
 esac
 command -v spirv-val >/dev/null 2>&1 || skip spirv-val "not installed (Debian package spirv-tools)"
 
+lacks=$(./test-aarch64.sh --missing)
+if [ -z "$lacks" ]; then
+  step aarch64 ./test-aarch64.sh
+else
+  skip aarch64 "$lacks"
+fi
+
 if cargo deny --version >/dev/null 2>&1; then
   step licences cargo deny --log-level error check licenses bans sources
 else
