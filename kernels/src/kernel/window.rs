@@ -57,7 +57,7 @@ fn columns(taps: &[usize], right: usize) -> Option<(usize, usize, usize)> {
     }
     let step = taps[1].checked_sub(taps[0])?;
     let even = |row: &[usize]| row.windows(2).all(|pair| pair[0] + step == pair[1]);
-    let fits = step > 0 && right % step == 0 && taps.chunks(side).all(even);
+    let fits = step > 0 && right.is_multiple_of(step) && taps.chunks(side).all(even);
     fits.then(|| (side, right / step, step))
 }
 
