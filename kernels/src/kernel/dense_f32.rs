@@ -29,6 +29,10 @@ pub(super) struct Panel<'a> {
 /// As for [`super::Kernels::dense_f32`].
 #[inline(always)]
 pub(super) unsafe fn dense_f32<R: Dense>(convolution: &DenseF32<'_>, rows: Range<usize>) {
+    debug_assert_eq!(
+        convolution.bias.len(),
+        convolution.channels.next_multiple_of(R::LANES)
+    );
     let depth = convolution.runs.len() * convolution.run;
     let new_inputs = convolution.x.right.min(convolution.run) * convolution.runs.len();
     let most = BLOCK_BYTES / 4 / new_inputs.max(1);

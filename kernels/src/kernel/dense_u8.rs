@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::pack::Panels;
 use super::pixels::{Block, Blocks};
 use super::simd::{Dot, Real};
-use super::{DenseU8, Line};
+use super::{DEPTH_MOST, DenseU8, Line};
 
 /// Bytes of gathered windows of a block, on the stack.
 const SCRATCH: usize = 64 * 1024;
@@ -31,6 +31,11 @@ pub(super) struct Panel<'a> {
 /// As for [`super::Kernels::dense_u8`].
 #[inline(always)]
 pub(super) unsafe fn dense_u8<D: Dot>(convolution: &DenseU8<'_>, rows: Range<usize>) {
+    debug_assert_eq!(
+        convolution.bias.len(),
+        convolution.channels.next_multiple_of(D::Real::LANES)
+    );
+    debug_assert!(convolution.runs.len() * convolution.run <= DEPTH_MOST);
     let depth = convolution.runs.len() * convolution.run;
     let steps = depth.div_ceil(D::GROUP);
     let bytes = steps * D::GROUP * D::WIDTH;

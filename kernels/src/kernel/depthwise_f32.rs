@@ -13,6 +13,7 @@ use super::window::{self, Tiled, at_each_position, reader};
 /// As for [`super::Kernels::depthwise_f32`].
 #[inline(always)]
 pub(super) unsafe fn depthwise_f32<R: Real>(c: &DepthwiseF32<'_>, rows: Range<usize>) {
+    debug_assert_eq!(c.bias.len(), c.channels.next_multiple_of(R::LANES));
     let tiled = Convolution::<R>(c, PhantomData);
     // SAFETY: as the caller promises.
     unsafe { window::run(&tiled, c.taps, &c.x, c.width, rows) };

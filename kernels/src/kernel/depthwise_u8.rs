@@ -20,6 +20,7 @@ pub(super) unsafe fn depthwise_u8<D: Pairs>(
     rows: Range<usize>,
     channels: Range<usize>,
 ) {
+    debug_assert!(c.channels <= c.bias.len() && channels.end <= c.bias.len());
     let pairing = Pairing::of(c.taps.len());
     let tiled = Convolution::<D> {
         c,
