@@ -197,13 +197,16 @@ class Plan:
     """Every tensor held in integers, with the name of the set that shares its scale."""
 
 
-def make_plan(net: Net, keep: Sequence[str] = (), quantized_outputs: Sequence[str] = ()) -> Plan:
+def make_plan(
+    net: Net, keep: Sequence[str] = (), quantized_outputs: Sequence[str] = (), fuse_sums: bool = False
+) -> Plan:
     """Choose the integer part of a net.
 
     `keep` are patterns of node or tensor names that stay in floats. A tensor
     is quantized if an integer step reads it, directly or through passing
     nodes; the last step before an output therefore gives floats, unless the
-    output is named in `quantized_outputs`.
+    output is named in `quantized_outputs`. With `fuse_sums` a convolution that
+    only a sum reads hands its unrounded result on to the sum.
     """
     names = [name for node in net.graph.node for name in (node.name, *node.output)]
     unknown = [p for p in keep if not fnmatch.filter(names, p)]
@@ -216,6 +219,8 @@ def make_plan(net: Net, keep: Sequence[str] = (), quantized_outputs: Sequence[st
 
     steps = [s for s in net.steps() if not kept(s.node)]
     wanted = {n for s in steps for n in data_inputs(s.node)[: 1 if s.node.op_type == CONVOLUTION else None]} | set(quantized_outputs)
+    if fuse_sums:
+        wanted -= _fused(net, steps)
     passing: list[onnx.NodeProto] = []
     shared = Union()
     for node in reversed(net.graph.node):
@@ -224,6 +229,17 @@ def make_plan(net: Net, keep: Sequence[str] = (), quantized_outputs: Sequence[st
             wanted.update(data_inputs(node))
             shared.join([*data_inputs(node), node.output[0]])
     return Plan(steps, passing[::-1], {name: shared.find(name) for name in sorted(wanted)})
+
+
+def _fused(net: Net, steps: Sequence[Step]) -> set[str]:
+    """Results of convolutions that a sum takes unrounded: one for each sum, the one computed last."""
+    convolutions = {s.output: i for i, s in enumerate(steps) if s.node.op_type == CONVOLUTION and s.activation is None}
+    fused = set()
+    for step in steps:
+        if step.node.op_type == "Add":
+            own = [n for n in step.node.input if n in convolutions and len(net.readers[n]) == 1 and n not in net.outputs]
+            fused.update(sorted(own, key=convolutions.__getitem__)[-1:])
+    return fused
 
 
 def session(model: onnx.ModelProto, threads: int = 1) -> ort.InferenceSession:

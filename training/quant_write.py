@@ -10,48 +10,23 @@ integer step reads a step's result, its Q is left out and it gives floats.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from quant_graph import CONVOLUTION, Net, Plan, data_inputs
 from quant_ranges import Scale
+from quant_rounding import Weight
 from tflite_onnx import prune
 
 _TYPES = {"uint8": np.uint8, "int8": np.int8}
-_BIAS_LIMIT = 2.0**30
-"""Largest magnitude of an integer bias: half of int32, the rest is left to the sum."""
-
-
-@dataclass(frozen=True)
-class Weight:
-    """Integer weights and bias of one convolution."""
-
-    values: np.ndarray
-    scales: np.ndarray
-    bias: np.ndarray
-    bias_scales: np.ndarray
-
-
-def quantize_weight(weight: np.ndarray, bias: np.ndarray, input_step: np.float32, bits: int) -> Weight:
-    """Symmetric integers per output channel; `bits` below 8 leave headroom in the sum of two products."""
-    largest = 2 ** (bits - 1) - 1
-    peaks = np.abs(weight.reshape(weight.shape[0], -1)).max(1).astype(np.float64)
-    least = np.abs(bias.astype(np.float64)) / (_BIAS_LIMIT * float(input_step))
-    scales = np.maximum(np.maximum(peaks / largest, least), 1e-12).astype(np.float32)
-    shape = (-1,) + (1,) * (weight.ndim - 1)
-    values = np.clip(np.round(weight / scales.reshape(shape)), -largest, largest).astype(np.int8)
-    bias_scales = (np.float32(input_step) * scales).astype(np.float32)
-    return Weight(values, scales, np.round(bias.astype(np.float64) / bias_scales).astype(np.int32), bias_scales)
 
 
 class Writer:
     """Builds the quantized graph."""
 
-    def __init__(self, net: Net, plan: Plan, scales: dict[str, Scale], bits: int) -> None:
-        self.net, self.plan, self.scales, self.bits = net, plan, scales, bits
+    def __init__(self, net: Net, plan: Plan, scales: dict[str, Scale], weights: dict[str, Weight]) -> None:
+        self.net, self.plan, self.scales, self.weights = net, plan, scales, weights
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
 
@@ -91,8 +66,7 @@ class Writer:
         self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}.q", step, zero], [self._held(name)], name=f"{name}.dq"))
 
     def _weights(self, node: onnx.NodeProto) -> list[str]:
-        step = self.scales[node.input[0]].step
-        w = quantize_weight(self.net.weight(node), self.net.bias(node), step, self.bits)
+        w = self.weights[node.output[0]]
         held = []
         for part, values, scales in (("weight", w.values, w.scales), ("bias", w.bias, w.bias_scales)):
             name = f"{node.output[0]}.{part}"

@@ -32,12 +32,13 @@ import onnx
 from onnx import helper
 
 from person_region import Detector
-from quant_bias import correct_biases
 from quant_equalize import equalize
-from quant_graph import CONVOLUTION, Net, QuantizationError, make_plan, session
+from quant_graph import Net, QuantizationError, make_plan, session
 from quant_inputs import TASKS, make_feeds, read_pictures
 from quant_ranges import ACTIVATION_TYPES, METHODS, Feed, make_scales, observe
 from quant_report import compare_outputs, judge_detector, judge_landmarks, judge_pipeline, outputs_table, task_table
+from quant_rounding import ROUNDINGS
+from quant_walk import choose_weights
 from quant_write import Writer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,8 +53,10 @@ class Settings:
     percentile: float = 99.99
     weight_bits: int = 8
     equalize: bool = True
+    rounding: str = "least-squares"
     correct_biases: bool = True
-    bias_inputs: int = 48
+    weight_inputs: int = 48
+    fuse_sums: bool = False
     keep: tuple[str, ...] = ()
     quantize_outputs: tuple[str, ...] = ()
 
@@ -61,22 +64,22 @@ class Settings:
 def quantize(net: Net, feeds: Sequence[Feed], settings: Settings, progress: Callable[[str], None]) -> onnx.ModelProto:
     """The QDQ form of a float net."""
     net = net.own_biases()
-    plan = make_plan(net, settings.keep, settings.quantize_outputs)
+    plan = make_plan(net, settings.keep, settings.quantize_outputs, settings.fuse_sums)
     if not plan.steps:
         raise QuantizationError("no convolution or sum is left to quantize; keep less in floats")
     if settings.equalize:
         net, count = equalize(net, lambda: feeds)
-        plan = make_plan(net, settings.keep, settings.quantize_outputs)
+        plan = make_plan(net, settings.keep, settings.quantize_outputs, settings.fuse_sums)
         progress(f"equalisation: {count} chains")
     observed = observe(net, plan.quantized, lambda: feeds, histograms=settings.ranges != "minmax")
     progress(f"ranges of {len(observed)} tensors on {len(feeds)} inputs")
     scales = make_scales(plan.quantized, observed, settings.ranges, settings.percentile, settings.activations)
-    if settings.correct_biases:
-        few = feeds[:: max(len(feeds) // settings.bias_inputs, 1)][: settings.bias_inputs]
-        outputs = [s.node.output[0] for s in plan.steps if s.node.op_type == CONVOLUTION]
-        means = {n: o.channel_mean for n, o in observe(net, outputs, lambda: few, histograms=False).items()}
-        net = correct_biases(net, plan, lambda n: Writer(n, plan, scales, settings.weight_bits), means, few, progress)
-    model = Writer(net, plan, scales, settings.weight_bits).write()
+    few = feeds[:: max(len(feeds) // settings.weight_inputs, 1)][: settings.weight_inputs]
+    weights = choose_weights(
+        net, plan, scales, few, bits=settings.weight_bits, least_squares=settings.rounding == "least-squares",
+        correct=settings.correct_biases, progress=progress,
+    )
+    model = Writer(net, plan, scales, weights).write()
     properties = {p.key: p.value for p in model.metadata_props}
     properties["quantization"] = json.dumps(asdict(settings))
     helper.set_model_props(model, properties)
@@ -124,16 +127,18 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--ranges", choices=METHODS, default="mse", help="how limits are chosen (default: %(default)s)")
     parser.add_argument("--percentile", type=float, default=99.99, help="share kept by --ranges percentile (default: %(default)s)")
     parser.add_argument("--weight-bits", type=int, default=8, choices=range(4, 9), help="7 never saturates 16-bit sums (default: 8)")
+    parser.add_argument("--rounding", choices=ROUNDINGS, default="least-squares", help="of weights (default: %(default)s)")
     parser.add_argument("--no-equalize", action="store_true", help="leave channels as they are")
     parser.add_argument("--no-correct-biases", action="store_true", help="leave biases as they are")
-    parser.add_argument("--bias-inputs", type=int, default=48, help="calibration inputs that correct biases (default: %(default)s)")
+    parser.add_argument("--weight-inputs", type=int, default=48, help="inputs by which weights and biases are chosen (default: %(default)s)")
+    parser.add_argument("--fuse-sums", action="store_true", help="no Q between a convolution and the sum that alone reads it")
     parser.add_argument("--keep", nargs="+", default=[], metavar="NAME", help="nodes or tensors, `*` allowed, computed in floats")
     parser.add_argument("--quantize-outputs", nargs="+", default=[], metavar="NAME", help="outputs that go through integers")
     parser.add_argument("--report", type=Path, help="write the figures here as JSON")
     options = parser.parse_args(arguments)
     if not 50 < options.percentile <= 100:
         parser.error(f"--percentile is {options.percentile}, expected above 50 and at most 100")
-    for name in ("frames", "bias_inputs"):
+    for name in ("frames", "weight_inputs"):
         if getattr(options, name) < 1:
             parser.error(f"--{name.replace('_', '-')} is {getattr(options, name)}, expected 1 or more")
     if options.variations < 0:
@@ -145,8 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     options = parse(arguments)
     settings = Settings(
-        options.activations, options.ranges, options.percentile, options.weight_bits, not options.no_equalize,
-        not options.no_correct_biases, options.bias_inputs, tuple(options.keep), tuple(options.quantize_outputs),
+        options.activations, options.ranges, options.percentile, options.weight_bits, not options.no_equalize, options.rounding,
+        not options.no_correct_biases, options.weight_inputs, options.fuse_sums, tuple(options.keep), tuple(options.quantize_outputs),
     )
     start = time.monotonic()
 
