@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx
 
-from quant_graph import ACTIVATIONS, CONVOLUTION, PASSING, Net, Union, data_inputs
+from quant_graph import ACTIVATIONS, CONVOLUTION, Net, Union, clip_limits, data_inputs
 from quant_ranges import Feed, observe
 
 HEADROOM = 1.5
@@ -63,7 +63,7 @@ def find_chains(net: Net) -> list[Chain]:
             if node.input[0] in net.writer:
                 chains[tied.find(node.input[0])].readers.append(node)
         if node.op_type == "Clip":
-            chains[tied.find(node.output[0])].limits.append((node.input[0], net.constants[node.input[2]].item()))
+            chains[tied.find(node.output[0])].limits.append((node.input[0], clip_limits(net, node)[1]))
     return [c for c in chains.values() if c.readers and c.writers and not barred.intersection(c.tensors)]
 
 
@@ -72,8 +72,7 @@ def _scales_through(net: Net, node: onnx.NodeProto) -> bool:
     if node.op_type == "Add":
         return not any(n in net.constants for n in node.input)
     if node.op_type == "Clip":
-        low = net.constants.get(node.input[1]) if len(node.input) > 1 else None
-        return len(node.input) > 2 and node.input[2] in net.constants and low is not None and low.item() == 0
+        return clip_limits(net, node)[0] == 0
     return True
 
 

@@ -35,6 +35,14 @@ def attribute(node: onnx.NodeProto, name: str, default: object = None) -> object
     return default
 
 
+def clip_limits(net: Net, node: onnx.NodeProto) -> tuple[float, float]:
+    """Least and largest result of an activation."""
+    if node.op_type == "Relu":
+        return 0.0, float("inf")
+    limits = [net.constants[n].item() if n else None for n in (*node.input[1:], "", "")][:2]
+    return (-float("inf") if limits[0] is None else limits[0]), (float("inf") if limits[1] is None else limits[1])
+
+
 @dataclass(frozen=True)
 class Step:
     """A computing node with the activation that runs as part of it."""

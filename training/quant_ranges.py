@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from quant_graph import Net, QuantizationError, session
+from quant_graph import Net, Plan, QuantizationError, clip_limits, session
 from tflite_onnx import prune
 
 BINS = 2048
@@ -32,6 +32,20 @@ class Observed:
     channel_mean: np.ndarray
     histogram: np.ndarray | None = None
     """Counts of BINS equal bins from low to high."""
+
+    def within(self, low: float, high: float) -> Observed:
+        """The same tensor, clipped."""
+        if low <= self.low and self.high <= high:
+            return self
+        clipped = Observed(
+            max(self.low, min(low, 0.0)), min(self.high, max(high, 0.0)), self.channel_low, self.channel_high, self.channel_mean
+        )
+        if self.histogram is not None:
+            middles = np.linspace(self.low, self.high, 2 * BINS + 1)[1::2]
+            size = max(clipped.high - clipped.low, 1e-30)
+            bins = ((middles - clipped.low) * (BINS / size)).astype(np.int64)
+            clipped.histogram = np.bincount(np.clip(bins, 0, BINS - 1), self.histogram, BINS).astype(np.int64)
+        return clipped
 
 
 @dataclass(frozen=True)
@@ -141,13 +155,27 @@ def make_scale(low: float, high: float, kind: str) -> Scale:
     return Scale(step, zero, kind) if kind == "uint8" else Scale(step, zero - 128, kind)
 
 
-def make_scales(
-    quantized: dict[str, str], observed: dict[str, Observed], method: str, percentile: float, kind: str
-) -> dict[str, Scale]:
+def useful_ranges(net: Net, plan: Plan, observed: dict[str, Observed]) -> dict[str, tuple[float, float]]:
+    """What of a sum's operand can still matter after the sum's activation, given what the other operand may be."""
+    useful = {}
+    for step in plan.steps:
+        if step.node.op_type != "Add" or step.activation is None:
+            continue
+        low, high = clip_limits(net, step.activation)
+        for name, other in zip(step.node.input, reversed(step.node.input)):
+            if name in plan.quantized and other in observed and len(net.readers[name]) == 1 and name not in net.outputs:
+                useful[name] = low - observed[other].high, high - observed[other].low
+    return useful
+
+
+def make_scales(net: Net, plan: Plan, observed: dict[str, Observed], method: str, percentile: float, kind: str) -> dict[str, Scale]:
     """Scale of every quantized tensor; tensors of one set share it."""
+    quantized = plan.quantized
+    useful = useful_ranges(net, plan, observed)
     ranges: dict[str, tuple[float, float]] = {}
     for name, group in quantized.items():
-        low, high = choose_range(observed[name], method, percentile)
+        seen = observed[name].within(*useful.get(name, (-np.inf, np.inf)))
+        low, high = choose_range(seen, method, percentile)
         before = ranges.get(group, (0.0, 0.0))
         ranges[group] = min(before[0], low), max(before[1], high)
     return {name: make_scale(*ranges[group], kind) for name, group in quantized.items()}

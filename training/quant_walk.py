@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from quant_graph import ACTIVATIONS, CONVOLUTION, Net, Plan, data_inputs, session
+from quant_graph import ACTIVATIONS, CONVOLUTION, Net, Plan, clip_limits, data_inputs, session
 from quant_ranges import Feed, Scale
 from quant_rounding import Weight, round_weight, sample_columns
 
@@ -83,9 +83,8 @@ def _shift(net: Net, name: str, wanted: list[np.ndarray], found: list[np.ndarray
     readers = net.readers.get(name, [])
     inside = np.ones_like(a, bool)
     if len(readers) == 1 and readers[0].op_type in ACTIVATIONS:
-        inside = np.maximum(a, b) > 0
-        if readers[0].op_type == "Clip" and len(readers[0].input) > 2:
-            inside &= np.minimum(a, b) < net.constants[readers[0].input[2]].item()
+        low, high = clip_limits(net, readers[0])
+        inside = (np.maximum(a, b) > low) & (np.minimum(a, b) < high)
     count = inside.sum(1)
     shift = ((b - a) * inside).sum(1) / np.maximum(count, 1)
     return np.where(count >= min(_FEWEST, a.shape[1]), shift, 0.0).astype(np.float32)

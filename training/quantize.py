@@ -73,7 +73,7 @@ def quantize(net: Net, feeds: Sequence[Feed], settings: Settings, progress: Call
         progress(f"equalisation: {count} chains")
     observed = observe(net, plan.quantized, lambda: feeds, histograms=settings.ranges != "minmax")
     progress(f"ranges of {len(observed)} tensors on {len(feeds)} inputs")
-    scales = make_scales(plan.quantized, observed, settings.ranges, settings.percentile, settings.activations)
+    scales = make_scales(net, plan, observed, settings.ranges, settings.percentile, settings.activations)
     few = feeds[:: max(len(feeds) // settings.weight_inputs, 1)][: settings.weight_inputs]
     weights = choose_weights(
         net, plan, scales, few, bits=settings.weight_bits, least_squares=settings.rounding == "least-squares",
