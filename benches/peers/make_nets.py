@@ -28,7 +28,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
-import onnxruntime as ort
 from onnx import helper
 
 from net_graphs import Graph, efficientnet_lite0, resnet18, upsampling_head
@@ -37,19 +36,29 @@ from net_sources import EFFICIENTNET_LITE0, LANDMARK_FULL, LANDMARK_LITE, Source
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "training"))
 
-from tflite_onnx import Converter, Output, prune  # noqa: E402
+from quant_graph import Net, QuantizationError, session  # noqa: E402
+from quant_inputs import picture_feeds, read_pictures  # noqa: E402
+from quantize import Settings, quantize  # noqa: E402
+from tflite_onnx import Converter, Output, UnsupportedModel, prune  # noqa: E402
 
 SEED = 1
+VARIATIONS = 4
+"""Varied cuts of each calibration picture."""
+MADE_UP = 9
+"""Made-up calibration pictures, as the example is one."""
+WEIGHT_INPUTS = 24
 
 
 @dataclass(frozen=True)
-class Net:
+class Entry:
     """A network of the comparison."""
 
     build: Callable[[Path], onnx.ModelProto]
     """Makes it, with the folder of downloads."""
     low: float
     """Least value of its input; the largest is 1."""
+    integer_outputs: tuple[str, ...] = ()
+    """Outputs of the int8 twin that go through integers, so that the convolution before them is one."""
 
 
 def landmarks(source: Source) -> Callable[[Path], onnx.ModelProto]:
@@ -101,12 +110,12 @@ def stated(model: onnx.ModelProto, source: Source) -> onnx.ModelProto:
 
 
 NETS = {
-    "landmark-lite": Net(landmarks(LANDMARK_LITE), 0),
-    "landmark-full": Net(landmarks(LANDMARK_FULL), 0),
-    "detector": Net(detector, -1),
-    "effnet-lite0": Net(lite0_maps, -1),
-    "effnet-lite0-head": Net(lite0_head, -1),
-    "resnet18-half-head": Net(resnet18_head, -1),
+    "landmark-lite": Entry(landmarks(LANDMARK_LITE), 0),
+    "landmark-full": Entry(landmarks(LANDMARK_FULL), 0),
+    "detector": Entry(detector, -1),
+    "effnet-lite0": Entry(lite0_maps, -1),
+    "effnet-lite0-head": Entry(lite0_head, -1, ("features",)),
+    "resnet18-half-head": Entry(resnet18_head, -1, ("features",)),
 }
 
 
@@ -126,4 +135,57 @@ def macs(model: onnx.ModelProto) -> int:
     inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*inferred.value_info, *inferred.output)}
     sizes = {c.name: int(np.prod(c.dims)) for c in model.graph.initializer}
+    sizes |= {n.output[0]: sizes[n.input[0]] for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in sizes}
     return sum(sizes[n.input[1]] * int(np.prod(shapes[n.output[0]][2:])) for n in model.graph.node if n.op_type == "Conv")
+
+
+def exact_outputs(model: onnx.ModelProto, image: np.ndarray) -> dict[str, np.ndarray]:
+    """What the graph says, on every machine: int8 parts in the arithmetic of their Q and DQ nodes."""
+    running = session(model)
+    names = [o.name for o in running.get_outputs()]
+    return dict(zip(names, running.run(names, {running.get_inputs()[0].name: image})))
+
+
+def write(name: str, model: onnx.ModelProto, low: float, out: Path) -> None:
+    """One network and its example."""
+    content = model.SerializeToString(deterministic=True)
+    (out / f"{name}.onnx").write_bytes(content)
+    image = smooth_image([d.dim_value for d in model.graph.input[0].type.tensor_type.shape.dim], low)
+    np.savez(out / f"{name}.npz", input=image, **exact_outputs(model, image))
+    print(f"{out / name}.onnx: {macs(model) / 1e6:.0f} MMAC, {len(content)} bytes", flush=True)
+
+
+def int8(entry: Entry, model: onnx.ModelProto, pictures: Sequence[Path]) -> onnx.ModelProto:
+    """The int8 twin, all of it in integers."""
+    net = Net.of(model)
+    feeds = list(picture_feeds(net, read_pictures(pictures, frames=8), entry.low, VARIATIONS))
+    feeds += [{"image": smooth_image(net.shape("image"), entry.low, seed)} for seed in range(SEED + 1, SEED + 1 + MADE_UP)]
+    settings = Settings(weight_inputs=WEIGHT_INPUTS, quantize_outputs=entry.integer_outputs)
+    return quantize(net, feeds, settings, lambda message: print(f"  {message}", file=sys.stderr, flush=True))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=ROOT / "target/nets", help="output folder (default: %(default)s)")
+    parser.add_argument("--downloads", type=Path, help="folder of the fetched packages (default: OUT/downloads)")
+    parser.add_argument("--calibrate", type=Path, nargs="+", default=[ROOT / "samples"], help="pictures for the int8 twins (default: samples)")
+    parser.add_argument("--only", nargs="+", choices=NETS, default=list(NETS), metavar="NAME", help=f"of {', '.join(NETS)}")
+    parser.add_argument("--float-only", action="store_true", help="no int8 twins")
+    options = parser.parse_args(arguments)
+    options.out.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in options.only:
+            entry = NETS[name]
+            model = entry.build(options.downloads or options.out / "downloads")
+            write(name, model, entry.low, options.out)
+            if not options.float_only:
+                write(f"{name}-int8", int8(entry, model, options.calibrate), entry.low, options.out)
+    except (SourceError, UnsupportedModel, QuantizationError, OSError) as error:
+        print(f"make_nets: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
