@@ -27,6 +27,7 @@ class Picture:
     pixels: np.ndarray
     source: str
     """Folder of a picture, or name of a video."""
+    frame: int = 0
 
 
 def read_pictures(paths: Sequence[Path], frames: int) -> list[Picture]:
@@ -40,7 +41,7 @@ def read_pictures(paths: Sequence[Path], frames: int) -> list[Picture]:
             if kind in PICTURES:
                 found.append(Picture(_read(file), file.parent.name))
             elif kind in VIDEOS:
-                found.extend(Picture(pixels, file.stem) for pixels in _spread(file, frames))
+                found.extend(Picture(pixels, file.stem, frame) for frame, pixels in _spread(file, frames))
         if len(found) == before:
             raise QuantizationError(f"{path}: holds no picture ({', '.join(PICTURES)}) and no video ({', '.join(VIDEOS)})")
     return found
@@ -53,13 +54,14 @@ def _read(path: Path) -> np.ndarray:
     return np.ascontiguousarray(pixels[:, :, ::-1])
 
 
-def _spread(path: Path, count: int) -> list[np.ndarray]:
+def _spread(path: Path, count: int) -> list[tuple[int, np.ndarray]]:
     capture = cv2.VideoCapture(str(path))
     total = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     capture.release()
     if total < 1:
         raise QuantizationError(f"{path}: cannot be read as a video")
-    return list(every_frame(path, max(-(-total // count), 1)))[:count]
+    every = max(-(-total // count), 1)
+    return [(i * every, pixels) for i, pixels in enumerate(every_frame(path, every))][:count]
 
 
 def varied(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

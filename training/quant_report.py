@@ -125,8 +125,8 @@ def judge_pipeline(
             if match is None:
                 continue
             taken.add(match)
-            points = _image_points(before, person, picture)
-            moved = _image_points(after, again[match], picture)
+            points = image_points(before, person, picture)
+            moved = image_points(after, again[match], picture)
             if points is not None and moved is not None:
                 box = float((points.max(0) - points.min(0)).max())
                 distance = np.linalg.norm(points - moved, axis=1)
@@ -134,7 +134,8 @@ def judge_pipeline(
     return _by_source(rows)
 
 
-def _image_points(session: ort.InferenceSession, person: Person, picture: Picture) -> np.ndarray | None:
+def image_points(session: ort.InferenceSession, person: Person, picture: Picture) -> np.ndarray | None:
+    """Landmarks of a detected person in picture pixels [LANDMARKS, 2]; None where the network sees nobody."""
     region = Region.around(person.hips, person.rim)
     landmarks, score = session.run(["landmarks", "score"], {"image": region.cut(picture.pixels)[None]})
     if score.item() < PRESENT:

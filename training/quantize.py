@@ -38,6 +38,7 @@ from quant_inputs import TASKS, make_feeds, read_pictures
 from quant_ranges import ACTIVATION_TYPES, METHODS, Feed, make_scales, observe
 from quant_report import compare_outputs, judge_detector, judge_landmarks, judge_pipeline, outputs_table, task_table
 from quant_rounding import ROUNDINGS
+from quant_truth import judge_truth, truth_table
 from quant_walk import choose_weights
 from quant_write import Writer
 
@@ -102,6 +103,8 @@ def judge(options: argparse.Namespace, net: Net, model: onnx.ModelProto, feeds: 
         return report
     detector = Detector(options.detector)
     report["task"] = judge_landmarks(before, after, detector, pictures)
+    if options.truth:
+        report["truth"] = judge_truth(before, after, detector, pictures, options.truth)
     if options.quantized_detector:
         again = Detector(options.quantized_detector, session(Net(onnx.load(options.quantized_detector)).model))
         report["pipeline"] = judge_pipeline(before, after, (detector, again), pictures)
@@ -123,6 +126,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--detector", type=Path, default=ROOT / "models/person/detector.onnx", help="finds the people (default: %(default)s)"
     )
     parser.add_argument("--quantized-detector", type=Path, help="task landmarks: also judge both quantized networks together")
+    parser.add_argument("--truth", type=Path, help="task landmarks: folder with pose2sim_gt.npz, for judged clips named as there")
     parser.add_argument("--activations", choices=ACTIVATION_TYPES, default="uint8", help="(default: %(default)s)")
     parser.add_argument("--ranges", choices=METHODS, default="mse", help="how limits are chosen (default: %(default)s)")
     parser.add_argument("--percentile", type=float, default=99.99, help="share kept by --ranges percentile (default: %(default)s)")
@@ -178,6 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for part in ("task", "pipeline"):
         if part in report:
             print(f"\n{part}: median / 90th percentile (mean / worst of mask and features)\n\n{task_table(report[part])}")
+    if report.get("truth"):
+        print(f"\ntruth\n\n{truth_table(report['truth'])}")
     if options.report:
         options.report.write_text(json.dumps(report, indent=2) + "\n")
     return 0
