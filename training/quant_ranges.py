@@ -38,13 +38,12 @@ class Observed:
         if low <= self.low and self.high <= high:
             return self
         clipped = Observed(
-            max(self.low, min(low, 0.0)), min(self.high, max(high, 0.0)), self.channel_low, self.channel_high, self.channel_mean
+            *np.clip((self.low, self.high), low, high).tolist(), self.channel_low, self.channel_high, self.channel_mean
         )
-        if self.histogram is not None:
+        if self.histogram is not None and clipped.high > clipped.low:
             middles = np.linspace(self.low, self.high, 2 * BINS + 1)[1::2]
-            size = max(clipped.high - clipped.low, 1e-30)
-            bins = ((middles - clipped.low) * (BINS / size)).astype(np.int64)
-            clipped.histogram = np.bincount(np.clip(bins, 0, BINS - 1), self.histogram, BINS).astype(np.int64)
+            bins = (middles - clipped.low) * (BINS / (clipped.high - clipped.low))
+            clipped.histogram = np.bincount(np.clip(bins, 0, BINS - 1).astype(np.int64), self.histogram, BINS).astype(np.int64)
         return clipped
 
 

@@ -35,7 +35,7 @@ def judge_truth(
     errors: dict[str, list[tuple[float, float]]] = {}
     for picture in pictures:
         clip = _CLIP.fullmatch(picture.source)
-        if clip is None:
+        if clip is None or picture.frame >= len(truth.joints):
             continue
         target = truth.points[clip[1]][int(clip[2]) - 1, picture.frame, joints]
         good = trusted[picture.frame, joints] & np.isfinite(target).all(1)

@@ -52,20 +52,22 @@ class Graph:
         self.nodes.append(helper.make_node(
             "Conv", inputs, [linear], name=linear, kernel_shape=[kernel, kernel], strides=[stride, stride], pads=pads, group=groups,
         ))
+        self._activate(activation, linear, name)
+        self.macs += weight.size * height * width
+        return Value(name, weight.shape[0], height, width)
+
+    def _activate(self, activation: str, linear: str, name: str) -> None:
         if activation == "Clip":
             limits = [self.constant("zero", np.float32(0)), self.constant("six", np.float32(6))]
             self.nodes.append(helper.make_node("Clip", [linear, *limits], [name], name=name))
         elif activation:
             self.nodes.append(helper.make_node(activation, [linear], [name], name=name))
-        self.macs += weight.size * height * width
-        return Value(name, weight.shape[0], height, width)
 
     def add(self, a: Value, b: Value, name: str, activation: str = "") -> Value:
         """Sum of two maps of one size."""
         linear = f"{name}.linear" if activation else name
         self.nodes.append(helper.make_node("Add", [a.name, b.name], [linear], name=linear))
-        if activation:
-            self.nodes.append(helper.make_node(activation, [linear], [name], name=name))
+        self._activate(activation, linear, name)
         return Value(name, a.channels, a.height, a.width)
 
     def upsample(self, x: Value, name: str) -> Value:
