@@ -68,8 +68,8 @@ class Region:
 class Detector:
     """Runs detector.onnx and decodes its anchors."""
 
-    def __init__(self, path: Path) -> None:
-        self.session = open_session(path)
+    def __init__(self, path: Path, session: ort.InferenceSession | None = None) -> None:
+        self.session = session or open_session(path)
         centres = []
         for stride, repeats in _ANCHOR_GRIDS:
             cells = DETECTOR_SIZE // stride
@@ -79,15 +79,8 @@ class Detector:
 
     def detect(self, image: np.ndarray, threshold: float = 0.5) -> list[Person]:
         """People in an RGB image, best first."""
-        height, width = image.shape[:2]
-        scale = DETECTOR_SIZE / max(height, width)
-        size = (round(width * scale), round(height * scale))
-        left, top = (DETECTOR_SIZE - size[0]) // 2, (DETECTOR_SIZE - size[1]) // 2
-        boxed = np.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), np.float32)
-        resized = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        boxed[top : top + size[1], left : left + size[0]] = resized
-        tensor = (boxed / 127.5 - 1).transpose(2, 0, 1)[None]
-        boxes, logits = self.session.run(["boxes", "scores"], {"image": np.ascontiguousarray(tensor)})
+        tensor, scale, left, top = letterbox(image)
+        boxes, logits = self.session.run(["boxes", "scores"], {"image": tensor})
         scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0], -80, 80)))
 
         people: list[Person] = []
@@ -103,6 +96,18 @@ class Detector:
             if all(overlap(person.box, other.box) < DUPLICATE_OVERLAP for other in people):
                 people.append(person)
         return people
+
+
+def letterbox(image: np.ndarray) -> tuple[np.ndarray, float, int, int]:
+    """The detector's input f32 [1, 3, DETECTOR_SIZE, DETECTOR_SIZE] in -1..1, its scale, and its left and top bars."""
+    height, width = image.shape[:2]
+    scale = DETECTOR_SIZE / max(height, width)
+    size = (round(width * scale), round(height * scale))
+    left, top = (DETECTOR_SIZE - size[0]) // 2, (DETECTOR_SIZE - size[1]) // 2
+    boxed = np.zeros((DETECTOR_SIZE, DETECTOR_SIZE, 3), np.float32)
+    boxed[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    tensor = (boxed / 127.5 - 1).transpose(2, 0, 1)[None]
+    return np.ascontiguousarray(tensor), scale, left, top
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:
