@@ -1,12 +1,16 @@
 //! A fixed pool of threads that share the rows of one step at a time.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 /// Looks for work before a thread sleeps: about the time of a small step.
 const SPINS: u32 = 4_000;
+
+/// Shares of a job for each thread. Several, so that a thread which the system has put aside
+/// keeps only a small share waiting.
+const SHARES: usize = 4;
 
 /// Threads that work together; the caller is one of them.
 ///
@@ -18,22 +22,23 @@ pub struct Pool {
 }
 
 struct Shared {
-    /// Number of the current job, for those who look without the lock.
-    epoch: AtomicUsize,
-    /// Helpers that have not finished it.
-    busy: AtomicUsize,
-    /// Helpers in which it panicked.
-    failed: AtomicUsize,
+    /// Number of the current job (upper half) and its next share that nobody has taken.
+    next: AtomicU64,
+    /// Shares of the current job that are done.
+    done: AtomicUsize,
+    failed: AtomicBool,
     job: Mutex<Job>,
     wake: Condvar,
 }
 
 #[derive(Clone, Copy)]
 struct Job {
-    /// Borrowed from [`Pool::run`]'s caller, who waits until no helper uses it any more.
+    /// Borrowed from [`Pool::run`]'s caller, who waits until every share is done; who holds a
+    /// job after that can take no share of it.
     work: Option<&'static (dyn Fn(Range<usize>) + Sync)>,
     units: usize,
-    epoch: usize,
+    shares: usize,
+    number: u32,
     stop: bool,
 }
 
@@ -45,13 +50,14 @@ impl Pool {
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let helpers = threads.max(1) - 1;
         let shared = Arc::new(Shared {
-            epoch: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
-            failed: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            done: AtomicUsize::new(0),
+            failed: AtomicBool::new(false),
             job: Mutex::new(Job {
                 work: None,
                 units: 0,
-                epoch: 0,
+                shares: 0,
+                number: 0,
                 stop: false,
             }),
             wake: Condvar::new(),
@@ -62,11 +68,8 @@ impl Pool {
         };
         for index in 0..helpers {
             let shared = shared.clone();
-            pool.threads.push(
-                std::thread::Builder::new()
-                    .name(format!("kernels-{}", index + 1))
-                    .spawn(move || shared.help(index + 1, helpers + 1))?,
-            );
+            let named = std::thread::Builder::new().name(format!("kernels-{}", index + 1));
+            pool.threads.push(named.spawn(move || shared.help())?);
         }
         Ok(pool)
     }
@@ -86,44 +89,38 @@ impl Pool {
             work(0..units);
             return;
         }
-        // SAFETY: only the lifetime changes. The helpers use `work` until `busy` is back at 0,
-        // which `Wait` awaits before this call ends, also when `work` panics here.
+        // SAFETY: only the lifetime changes. `work` is called for shares alone, and this call
+        // ends when all are done; no share of this job can be taken afterwards.
         let lasting: &'static (dyn Fn(Range<usize>) + Sync) = unsafe { std::mem::transmute(work) };
         let shared = &*self.shared;
-        shared.busy.store(threads - 1, Ordering::Relaxed);
-        {
+        shared.done.store(0, Ordering::Relaxed);
+        let job = {
             let mut job = shared.lock();
             job.work = Some(lasting);
             job.units = units;
-            job.epoch += 1;
-            shared.epoch.store(job.epoch, Ordering::Release);
-        }
+            job.shares = units.min(threads * SHARES);
+            job.number = job.number.wrapping_add(1);
+            let first = u64::from(job.number) << 32;
+            shared.next.store(first, Ordering::Release);
+            *job
+        };
         shared.wake.notify_all();
-        let wait = Wait(shared);
-        work(share(units, 0, threads));
-        drop(wait);
-        assert_eq!(
-            shared.failed.load(Ordering::Relaxed),
-            0,
-            "a thread of the pool panicked"
-        );
+        shared.work(&job);
+        let mut spins = 0;
+        while shared.done.load(Ordering::Acquire) != job.shares {
+            pause(&mut spins);
+        }
+        let failed = shared.failed.swap(false, Ordering::Relaxed);
+        assert!(!failed, "a step panicked");
     }
 }
 
-/// Waits for the helpers when dropped.
-struct Wait<'a>(&'a Shared);
-
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        let mut spins = 0u32;
-        while self.0.busy.load(Ordering::Acquire) != 0 {
-            spins += 1;
-            if spins < SPINS {
-                std::hint::spin_loop();
-            } else {
-                std::thread::yield_now();
-            }
-        }
+fn pause(spins: &mut u32) {
+    *spins += 1;
+    if *spins < SPINS {
+        std::hint::spin_loop();
+    } else {
+        std::thread::yield_now();
     }
 }
 
@@ -132,17 +129,42 @@ impl Shared {
         self.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn help(&self, index: usize, threads: usize) {
+    /// Takes shares of a job until none is left.
+    fn work(&self, job: &Job) {
+        let Some(work) = job.work else { return };
+        while let Some(share) = self.take(job) {
+            let range = job.units * share / job.shares..job.units * (share + 1) / job.shares;
+            let call = std::panic::AssertUnwindSafe(|| work(range));
+            if std::panic::catch_unwind(call).is_err() {
+                self.failed.store(true, Ordering::Relaxed);
+            }
+            self.done.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// The next share, unless all are taken or the job is no longer the current one.
+    fn take(&self, job: &Job) -> Option<usize> {
+        let taken = self
+            .next
+            .fetch_update(Ordering::Acquire, Ordering::Acquire, |next| {
+                let (number, share) = ((next >> 32) as u32, next as u32 as usize);
+                (number == job.number && share < job.shares).then(|| next + 1)
+            });
+        taken.ok().map(|next| next as u32 as usize)
+    }
+
+    fn help(&self) {
         let mut seen = 0;
         loop {
             let mut spins = 0;
-            while self.epoch.load(Ordering::Acquire) == seen && spins < SPINS {
+            let current = || (self.next.load(Ordering::Acquire) >> 32) as u32;
+            while current() == seen && spins < SPINS {
                 std::hint::spin_loop();
                 spins += 1;
             }
             let job = {
                 let mut job = self.lock();
-                while job.epoch == seen && !job.stop {
+                while job.number == seen && !job.stop {
                     job = self.wake.wait(job).unwrap_or_else(PoisonError::into_inner);
                 }
                 *job
@@ -150,19 +172,8 @@ impl Shared {
             if job.stop {
                 return;
             }
-            seen = job.epoch;
-            if let Some(work) = job.work {
-                let range = share(job.units, index, threads);
-                let call = std::panic::AssertUnwindSafe(|| {
-                    if !range.is_empty() {
-                        work(range);
-                    }
-                });
-                if std::panic::catch_unwind(call).is_err() {
-                    self.failed.fetch_add(1, Ordering::Relaxed);
-                }
-            }
-            self.busy.fetch_sub(1, Ordering::Release);
+            seen = job.number;
+            self.work(&job);
         }
     }
 }
@@ -177,11 +188,6 @@ impl Drop for Pool {
             let _ = thread.join();
         }
     }
-}
-
-/// The units of one of the threads: nearly equal shares, in order.
-fn share(units: usize, index: usize, threads: usize) -> Range<usize> {
-    units * index / threads..units * (index + 1) / threads
 }
 
 #[cfg(test)]
