@@ -59,13 +59,10 @@ pub const LAYERS: &[Layer] = &[
     dense(3, 1, 8, 256, 256),
     depthwise(3, 1, 56, 144),
     depthwise(3, 2, 56, 64),
+    depthwise(3, 1, 14, 96),
     depthwise(3, 1, 14, 480),
     depthwise(5, 1, 14, 672),
     depthwise(5, 2, 28, 240),
-    depthwise(3, 1, 7, 64),
-    depthwise(3, 1, 14, 64),
-    depthwise(3, 1, 14, 240),
-    depthwise(3, 1, 16, 240),
 ];
 
 impl fmt::Display for Layer {

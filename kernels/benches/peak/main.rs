@@ -41,8 +41,8 @@ fn main() {
 /// Prints the layers whose description contains `word`.
 fn table(isa: Isa, word: Option<&str>) {
     println!("\n## {isa}\n");
-    println!("| layer | f32 GMAC/s | peak | share | u8 GMAC/s | peak | share | u8 / f32 |");
-    println!("|---|---:|---:|---:|---:|---:|---:|---:|");
+    println!("| layer | f32 GMAC/s | of peak | u8 GMAC/s | of peak | u8 / f32 |");
+    println!("|---|---:|---:|---:|---:|---:|");
     for layer in LAYERS {
         if word.is_some_and(|word| !layer.to_string().contains(word)) {
             continue;
@@ -68,12 +68,20 @@ fn table(isa: Isa, word: Option<&str>) {
         } else {
             most_u8
         };
-        let (share_f32, share_u8) = (100.0 * f32 / most_f32, 100.0 * u8 / most_u8);
         let ratio = u8 / f32;
         println!(
-            "| {layer} | {f32:.1} | {most_f32:.1} | {share_f32:.0} % \
-             | {u8:.1} | {most_u8:.1} | {share_u8:.0} % | {ratio:.2} |"
+            "| {layer} | {f32:.1} | {} | {u8:.1} | {} | {ratio:.2} |",
+            share(f32, most_f32),
+            share(u8, most_u8),
         );
+    }
+}
+
+/// `speed` in percent of `most`, if that is known.
+fn share(speed: f64, most: f64) -> String {
+    match most > 0.0 {
+        true => format!("{:.0} % of {most:.1}", 100.0 * speed / most),
+        false => "?".to_owned(),
     }
 }
 

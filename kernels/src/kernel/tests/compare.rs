@@ -5,11 +5,12 @@ use super::scene::{Codes, Output, Owner, Shape, UNTOUCHED, UNTOUCHED_CODE};
 /// Error of an f32 sum over the sum of the magnitudes of its terms.
 const SUM_F32: f32 = 1e-5;
 
-/// Outputs of a kernel over f32: in one call, in two, by the reference, and by the reference over
-/// magnitudes.
+/// Outputs of a kernel over f32: in one call, in two, in the place of what is added, by the
+/// reference, and by the reference over magnitudes.
 pub struct Reals {
     pub whole: Output<f32>,
     pub parts: Output<f32>,
+    pub in_place: Output<f32>,
     pub expected: Output<f32>,
     pub magnitudes: Output<f32>,
 }
@@ -20,6 +21,7 @@ impl Reals {
         Self {
             whole: new(),
             parts: new(),
+            in_place: new(),
             expected: new(),
             magnitudes: new(),
         }
@@ -44,6 +46,9 @@ impl Reals {
                     let error = (whole - expected).abs();
                     let most = SUM_F32 * magnitude.max(1.0);
                     assert!(error <= most, "element {i}: {whole}, expected {expected}");
+                    if shape.added {
+                        assert_eq!(whole, self.in_place.values[i], "element {i} in place");
+                    }
                 }
                 Owner::Pad => assert!(whole.is_finite() && whole != UNTOUCHED, "pad {i}: {whole}"),
                 Owner::Nobody => assert_eq!(whole, UNTOUCHED, "element {i} is not an output"),

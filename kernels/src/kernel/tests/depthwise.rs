@@ -44,6 +44,13 @@ fn check_f32(kernels: &Kernels, shape: &Shape) {
         // SAFETY: as above.
         unsafe { (kernels.depthwise_f32)(&arguments(&mut outputs.parts), rows) };
     }
+    if shape.added {
+        outputs.in_place.values.clone_from(&added.values);
+        let mut arguments = arguments(&mut outputs.in_place);
+        arguments.added = Some(outputs.in_place.plane());
+        // SAFETY: as above; what is added is read before it is written over.
+        unsafe { (kernels.depthwise_f32)(&arguments, 0..shape.height) };
+    }
     reference::depthwise_f32(&arguments(&mut outputs.expected), &weights, 0..shape.height);
 
     let [x, bias, weights] = [&x, &bias, &weights].map(|v| v.iter().map(|v| v.abs()).collect());
