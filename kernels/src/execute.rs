@@ -265,7 +265,6 @@ unsafe fn real_conv(
                         run: conv.windows.run,
                         weights,
                         bias,
-                        channels,
                         clamp: pre,
                     };
                     let out = bases.row_mut(&step.output, row);

@@ -141,8 +141,8 @@ pub(crate) struct Narrow<'a> {
     pub run: usize,
     /// `[channels][runs × run]`.
     pub weights: &'a [f32],
+    /// At least `[channels]`.
     pub bias: &'a [f32],
-    pub channels: usize,
     pub clamp: Clamp,
 }
 
@@ -151,22 +151,24 @@ pub(crate) struct Narrow<'a> {
 pub(crate) fn narrow<'a>(conv: &Narrow<'a>, pitch: usize, out: &mut [f32]) {
     let depth = conv.runs.len() * conv.run;
     for (column, out) in out.chunks_exact_mut(pitch).enumerate() {
-        for c in 0..conv.channels {
-            let weights = &conv.weights[c * depth..][..depth];
+        let window = &conv.x[column * conv.right..];
+        let weights = conv.weights.chunks_exact(depth).zip(conv.bias);
+        for (out, (weights, bias)) in out.iter_mut().zip(weights) {
             let mut sums = [0.0; DEPTH_LANES];
-            for (start, weights) in conv.runs.iter().zip(weights.chunks_exact(conv.run)) {
-                let x = &conv.x[column * conv.right + start..][..conv.run];
-                let (x, _) = x.as_chunks::<DEPTH_LANES>();
-                let (weights, _) = weights.as_chunks::<DEPTH_LANES>();
-                for (x, w) in x.iter().zip(weights) {
+            for (&start, weights) in conv.runs.iter().zip(weights.chunks_exact(conv.run)) {
+                let x = &window[start..start + conv.run];
+                let pairs = x
+                    .chunks_exact(DEPTH_LANES)
+                    .zip(weights.chunks_exact(DEPTH_LANES));
+                for (x, w) in pairs {
                     for i in 0..DEPTH_LANES {
                         sums[i] += x[i] * w[i];
                     }
                 }
             }
-            let [a, b, c2, d, e, f, g, h] = sums;
-            let sum = ((a + e) + (c2 + g)) + ((b + f) + (d + h)) + conv.bias[c];
-            out[c] = sum.max(conv.clamp.least).min(conv.clamp.most);
+            let [a, b, c, d, e, f, g, h] = sums;
+            let sum = ((a + e) + (c + g)) + ((b + f) + (d + h)) + bias;
+            *out = sum.max(conv.clamp.least).min(conv.clamp.most);
         }
     }
 }

@@ -376,6 +376,19 @@ fn zeros_around_a_picture_cost_nothing() {
 }
 
 #[test]
+fn few_output_channels() {
+    for (c, out) in [(8, 1), (16, 2), (24, 1), (8, 3)] {
+        let mut net = Net::new(11);
+        let input = net.input(&[1, c, 7, 6]);
+        let x = net.same(input, out, false, false);
+        let y = net.same(input, out, false, false);
+        let clipped = net.clip(y);
+        let sum = net.push(Op::Add, &[x, clipped]);
+        net.check(&[sum], REAL);
+    }
+}
+
+#[test]
 fn sigmoid_heads() {
     let mut net = Net::new(3);
     let input = net.input(&[1, 5, 3, 4]);
