@@ -91,7 +91,8 @@ def equalize(net: Net, feeds: Callable[[], Iterable[Feed]], rounds: int = 2) -> 
     observed = observe(net, watched, feeds, histograms=False)
     peaks = {t: np.maximum(np.abs(observed[t].channel_low), np.abs(observed[t].channel_high)) for t in watched}
     tops = {t: observed[t].channel_high for t in watched}
-    changed = {n.input[i]: net.constants[n.input[i]].astype(np.float64) for c in chains for n in (*c.writers, *c.readers) for i in (1, 2)}
+    constants = {n.input[i] for c in chains for n in (*c.writers, *c.readers) for i in (1, 2)}
+    changed = {name: net.constants[name].astype(np.float64) for name in constants}
     for _ in range(rounds):
         for chain in chains:
             factors = _factors(net, chain, peaks, tops, changed)

@@ -105,7 +105,7 @@ class Net:
                 raise QuantizationError(f"{label}: input `{item.name}` has sizes {sizes}, expected static ones")
         for node in net.graph.node:
             if node.op_type == CONVOLUTION and any(n not in net.constants for n in node.input[1:] if n):
-                raise QuantizationError(f"{label}: convolution `{node.name or node.output[0]}` has weights that are not constants")
+                raise QuantizationError(f"{label}: convolution `{node.output[0]}` has weights that are not constants")
         return net
 
     def shape(self, name: str) -> list[int]:
@@ -226,7 +226,9 @@ def make_plan(
         return any(fnmatch.fnmatchcase(name, p) for p in keep for name in (node.name, *node.output))
 
     steps = [s for s in net.steps() if not kept(s.node)]
-    wanted = {n for s in steps for n in data_inputs(s.node)[: 1 if s.node.op_type == CONVOLUTION else None]} | set(quantized_outputs)
+    wanted = set(quantized_outputs)
+    for step in steps:
+        wanted.update(data_inputs(step.node)[: 1 if step.node.op_type == CONVOLUTION else None])
     if fuse_sums:
         wanted -= _fused(net, steps)
     passing: list[onnx.NodeProto] = []

@@ -125,8 +125,9 @@ def tensor_feeds(net: Net, path: Path) -> list[Feed]:
     for name in names:
         if name not in arrays:
             raise QuantizationError(f"{path}: has no array `{name}`; found {sorted(arrays)}")
-        if list(arrays[name].shape[1:]) != net.shape(name)[1:]:
-            raise QuantizationError(f"{path}: `{name}` has shape {arrays[name].shape}, expected [N, {str(net.shape(name)[1:])[1:]}")
+        wanted = net.shape(name)[1:]
+        if list(arrays[name].shape[1:]) != wanted:
+            raise QuantizationError(f"{path}: `{name}` has shape {arrays[name].shape}, expected [N, {str(wanted)[1:]}")
     counts = {len(arrays[name]) for name in names}
     if len(counts) != 1 or 0 in counts:
         raise QuantizationError(f"{path}: arrays hold {sorted(counts)} inputs, expected one count above zero")
@@ -142,7 +143,8 @@ def make_feeds(
     pictures = read_pictures(paths, frames)
     expected = {"detector": [1, 3, 224, 224], "landmarks": [1, 3, 256, 256]}.get(task)
     if len(net.inputs) != 1 or len(net.shape(net.inputs[0].name)) != 4:
-        raise QuantizationError(f"task {task}: the model has inputs {[i.name for i in net.inputs]}, expected one picture; use --task tensors")
+        names = [i.name for i in net.inputs]
+        raise QuantizationError(f"task {task}: the model has inputs {names}, expected one picture; use --task tensors")
     name = net.inputs[0].name
     if expected and (name != "image" or net.shape(name) != expected):
         raise QuantizationError(f"task {task}: input `{name}` has shape {net.shape(name)}, expected `image` with {expected}")

@@ -167,7 +167,9 @@ def useful_ranges(net: Net, plan: Plan, observed: dict[str, Observed]) -> dict[s
     return useful
 
 
-def make_scales(net: Net, plan: Plan, observed: dict[str, Observed], method: str, percentile: float, kind: str) -> dict[str, Scale]:
+def make_scales(
+    net: Net, plan: Plan, observed: dict[str, Observed], method: str, percentile: float, kind: str
+) -> dict[str, Scale]:
     """Scale of every quantized tensor; tensors of one set share it."""
     quantized = plan.quantized
     useful = useful_ranges(net, plan, observed)

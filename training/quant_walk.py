@@ -77,9 +77,13 @@ def _hold(value: np.ndarray, scale: Scale | None) -> np.ndarray:
     return ((integers - np.float32(scale.zero)) * scale.step).astype(np.float32)
 
 
+def _by_channel(values: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate([v[0].reshape(v.shape[1], -1) for v in values], axis=1).astype(np.float64)
+
+
 def _shift(net: Net, name: str, wanted: list[np.ndarray], found: list[np.ndarray]) -> np.ndarray:
     """Mean change of every channel, where an activation that follows lets changes through."""
-    a, b = (np.concatenate([v[0].reshape(v.shape[1], -1) for v in values], axis=1).astype(np.float64) for values in (wanted, found))
+    a, b = _by_channel(wanted), _by_channel(found)
     readers = net.readers.get(name, [])
     inside = np.ones_like(a, bool)
     if len(readers) == 1 and readers[0].op_type in ACTIVATIONS:

@@ -87,7 +87,8 @@ class Writer:
         used = {n for node in self.nodes for n in node.input}
         floats = [c for c in self.net.graph.initializer if c.name in used]
         inputs = [onnx.ValueInfoProto.FromString(i.SerializeToString()) for i in self.net.inputs]
-        graph = helper.make_graph(self.nodes, self.net.graph.name, inputs, list(self.net.graph.output), [*floats, *self.constants])
+        outputs = list(self.net.graph.output)
+        graph = helper.make_graph(self.nodes, self.net.graph.name, inputs, outputs, [*floats, *self.constants])
         model = helper.make_model(graph, opset_imports=list(self.net.model.opset_import))
         model.ir_version = self.net.model.ir_version
         model.metadata_props.extend(self.net.model.metadata_props)

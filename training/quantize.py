@@ -94,9 +94,8 @@ def judge(options: argparse.Namespace, net: Net, model: onnx.ModelProto, feeds: 
     if options.task not in ("detector", "landmarks"):
         return {"outputs": compare_outputs(before, after, feeds)}
     pictures = read_pictures(options.judge or options.calibrate, options.frames)
-    plain = make_feeds(
-        options.task, net, options.judge or options.calibrate, detector=options.detector, frames=options.frames, variations=0, low=0
-    )
+    paths, where = options.judge or options.calibrate, {"detector": options.detector, "frames": options.frames}
+    plain = make_feeds(options.task, net, paths, variations=0, low=0, **where)
     report: dict[str, Any] = {"outputs": compare_outputs(before, after, plain)}
     if options.task == "detector":
         report["task"] = judge_detector(Detector(options.model, before), Detector(options.out, after), pictures)
@@ -118,23 +117,25 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("out", type=Path, help="file to write")
     parser.add_argument("--task", choices=TASKS, default="pictures", help="what the network is (default: %(default)s)")
     parser.add_argument("--calibrate", type=Path, nargs="+", required=True, help="pictures, folders and videos, or arrays")
-    parser.add_argument("--judge", type=Path, nargs="+", help="what to judge detector and landmarks on (default: what calibrates)")
+    parser.add_argument("--judge", type=Path, nargs="+", help="what detector and landmarks are judged on (default: the same)")
     parser.add_argument("--frames", type=int, default=16, help="frames of each video (default: %(default)s)")
-    parser.add_argument("--variations", type=int, default=2, help="varied copies of each calibration input (default: %(default)s)")
+    parser.add_argument("--variations", type=int, default=2, help="varied copies of each input (default: %(default)s)")
     parser.add_argument("--low", type=float, default=0.0, help="task pictures: value of black; white is 1 (default: %(default)s)")
     parser.add_argument(
         "--detector", type=Path, default=ROOT / "models/person/detector.onnx", help="finds the people (default: %(default)s)"
     )
     parser.add_argument("--quantized-detector", type=Path, help="task landmarks: also judge both quantized networks together")
-    parser.add_argument("--truth", type=Path, help="task landmarks: folder with pose2sim_gt.npz, for judged clips named as there")
+    parser.add_argument("--truth", type=Path, help="task landmarks: folder with pose2sim_gt.npz, for clips named as there")
     parser.add_argument("--activations", choices=ACTIVATION_TYPES, default="uint8", help="(default: %(default)s)")
     parser.add_argument("--ranges", choices=METHODS, default="mse", help="how limits are chosen (default: %(default)s)")
-    parser.add_argument("--percentile", type=float, default=99.99, help="share kept by --ranges percentile (default: %(default)s)")
+    parser.add_argument("--percentile", type=float, default=99.99, help="share that it keeps (default: %(default)s)")
     parser.add_argument("--weight-bits", type=int, default=8, choices=range(4, 9), help="7 never saturates 16-bit sums (default: 8)")
     parser.add_argument("--rounding", choices=ROUNDINGS, default="least-squares", help="of weights (default: %(default)s)")
     parser.add_argument("--no-equalize", action="store_true", help="leave channels as they are")
     parser.add_argument("--no-correct-biases", action="store_true", help="leave biases as they are")
-    parser.add_argument("--weight-inputs", type=int, default=48, help="inputs by which weights and biases are chosen (default: %(default)s)")
+    parser.add_argument(
+        "--weight-inputs", type=int, default=48, help="inputs by which weights and biases are chosen (default: %(default)s)"
+    )
     parser.add_argument("--fuse-sums", action="store_true", help="no Q between a convolution and the sum that alone reads it")
     parser.add_argument("--keep", nargs="+", default=[], metavar="NAME", help="nodes or tensors, `*` allowed, computed in floats")
     parser.add_argument("--quantize-outputs", nargs="+", default=[], metavar="NAME", help="outputs that go through integers")
@@ -154,8 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     options = parse(arguments)
     settings = Settings(
-        options.activations, options.ranges, options.percentile, options.weight_bits, not options.no_equalize, options.rounding,
-        not options.no_correct_biases, options.weight_inputs, options.fuse_sums, tuple(options.keep), tuple(options.quantize_outputs),
+        activations=options.activations, ranges=options.ranges, percentile=options.percentile, weight_bits=options.weight_bits,
+        equalize=not options.no_equalize, rounding=options.rounding, correct_biases=not options.no_correct_biases,
+        weight_inputs=options.weight_inputs, fuse_sums=options.fuse_sums, keep=tuple(options.keep),
+        quantize_outputs=tuple(options.quantize_outputs),
     )
     start = time.monotonic()
 

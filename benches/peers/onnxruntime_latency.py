@@ -52,7 +52,7 @@ class Ours:
         try:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         except OSError as error:
-            raise BenchError(f"{binary}: cannot be run: {error}; build it with `cargo build --release` or name it with --binary") from error
+            raise BenchError(f"{binary}: cannot be run: {error}; `cargo build --release`, or name it with --binary") from error
         self.command = " ".join(command)
         answer = self._line()
         if answer != "ready":
@@ -204,7 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1, help="of either side (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="rounds of each side (default: %(default)s)")
     parser.add_argument("--runs", type=int, default=20, help="inferences a round (default: %(default)s)")
-    parser.add_argument("--precise", action="store_true", help="onnxruntime must not saturate int8 sums (x86 without VNNI: slower)")
+    parser.add_argument("--precise", action="store_true", help="onnxruntime must not saturate int8 sums (slower)")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args(arguments)
     for name in ("threads", "rounds", "runs"):
@@ -220,10 +220,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"onnxruntime_latency: {error}", file=sys.stderr)
         return 1
     cores, load = os.cpu_count(), os.getloadavg()[0]
-    print(
-        f"{processor()}, {cores} cores, load {load:.1f}; onnxruntime {ort.__version__}{' without saturation' if options.precise else ''}; "
-        f"{options.threads} thread(s), {options.rounds} rounds of {options.runs}\n\n{table(figures)}"
-    )
+    peer = f"onnxruntime {ort.__version__}{' without saturation' if options.precise else ''}"
+    print(f"{processor()}, {cores} cores, load {load:.1f}; {peer}; {options.threads} thread(s), ", end="")
+    print(f"{options.rounds} rounds of {options.runs}\n\n{table(figures)}")
     if options.json:
         report = {
             "processor": processor(), "cores": cores, "load": load, "onnxruntime": ort.__version__, "precise": options.precise,

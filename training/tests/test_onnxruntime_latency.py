@@ -52,8 +52,8 @@ def net(tmp_path: Path) -> Path:
 
 def test_table_and_json(net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = tmp_path / "report.json"
-    arguments = ["--nets", str(net.parent), "--binary", str(server(tmp_path)), "--rounds", "3", "--runs", "2", "--json", str(report)]
-    assert latency.main(arguments) == 0
+    arguments = ["--nets", str(net.parent), "--binary", str(server(tmp_path)), "--rounds", "3", "--runs", "2"]
+    assert latency.main([*arguments, "--json", str(report)]) == 0
     (row,) = json.loads(report.read_text())["nets"]
     assert row["net"] == "relu" and row["ours_ms"] == 2.5
     assert row["ratio"] > 1
@@ -75,7 +75,10 @@ def test_sides_take_turns_and_warm_up() -> None:
     assert result.figures()["ratio"] == result.figures()["ratio_of_rounds"] == 1.5
 
 
-@pytest.mark.parametrize(("greeting", "answer", "message"), [("error", "1", "expected 'ready'"), ("ready", "soon", "expected 1 millisecond")])
+@pytest.mark.parametrize(
+    ("greeting", "answer", "message"),
+    [("error", "1", "expected 'ready'"), ("ready", "soon", "expected 1 millisecond")],
+)
 def test_a_server_that_breaks_the_agreement(
     net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], greeting: str, answer: str, message: str
 ) -> None:

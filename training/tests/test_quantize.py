@@ -278,7 +278,8 @@ def test_tensors_that_cannot_be_used(
 ) -> None:
     onnx.save(mobile_net().model, tmp_path / "net.onnx")
     np.savez(tmp_path / "data.npz", **arrays)
-    arguments = [str(tmp_path / "net.onnx"), str(tmp_path / "out.onnx"), "--task", "tensors", "--calibrate", str(tmp_path / "data.npz")]
+    source, out, data = (str(tmp_path / n) for n in ("net.onnx", "out.onnx", "data.npz"))
+    arguments = [source, out, "--task", "tensors", "--calibrate", data]
     assert tool.main(arguments) == 1
     assert message in capsys.readouterr().err
 
@@ -291,5 +292,6 @@ def test_files_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "empty").mkdir()
     assert tool.main([str(tmp_path / "net.onnx"), str(tmp_path / "out.onnx"), "--calibrate", str(tmp_path / "empty")]) == 1
     assert "holds no picture" in capsys.readouterr().err
-    assert tool.main([str(tmp_path / "net.onnx"), str(tmp_path / "out.onnx"), "--task", "detector", "--calibrate", str(TRAINING.parent / "samples")]) == 1
+    samples = str(TRAINING.parent / "samples")
+    assert tool.main([str(tmp_path / "net.onnx"), str(tmp_path / "out.onnx"), "--task", "detector", "--calibrate", samples]) == 1
     assert "expected `image` with [1, 3, 224, 224]" in capsys.readouterr().err
