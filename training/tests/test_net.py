@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="SKIPPED: training needs torch (training/README.md)")
-onnxruntime = pytest.importorskip("onnxruntime")
-onnx = pytest.importorskip("onnx")
+WHY = "needs the packages of training/requirements-train.txt"
+torch = pytest.importorskip("torch", reason=WHY)
+onnxruntime = pytest.importorskip("onnxruntime", reason=WHY)
+onnx = pytest.importorskip("onnx", reason=WHY)
+pytest.importorskip("ai_edge_litert", reason=WHY)
+pytest.importorskip("scipy", reason=WHY)
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "training"))
