@@ -4,7 +4,7 @@ What       for every sample of `neuralsmpl synth --format tar` the trunk's maps 
            losses compare with: triangle, barycentrics and outline per cell, rotations and joints in the crop's
            frame, betas, camera, and the angle of every limb to the optical axis.
 Inputs     --shards DIR with *.tar; --trunk blazepose and --source the mediapipe 0.10.14 wheel, or --trunk lite0
-           and --source effnet-lite0-256.onnx of benches/peers/make_nets.py.
+           and --source the ONNX file of make_lite0.py.
 Outputs    --out DIR: one .npy a tensor, meta.json last. About 0.4 MB a picture, 0.6 MB with --images.
 Licence    nothing here is committed.
 Command    python training/cache_maps.py --shards SHARDS --source mediapipe-0.10.14-*.whl --out training/out/cache

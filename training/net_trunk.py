@@ -70,14 +70,14 @@ def blazepose_model(wheel: Path) -> onnx.ModelProto:
 
 
 def load_trunk(name: str, source: Path) -> OnnxTrunk:
-    """A candidate by name: `source` is the mediapipe wheel, or the ONNX file of `make_nets.py` for `lite0`."""
+    """A candidate by name: `source` is the mediapipe wheel, or the ONNX file of make_lite0.py."""
     spec = TRUNKS[name]
     if name == "blazepose":
         return OnnxTrunk(blazepose_model(source), spec)
     model = onnx.load(str(source))
     outputs = [o.name for o in model.graph.output]
     if len(outputs) != len(spec.taps):
-        raise TrunkError(f"{source}: has outputs {outputs}, expected {len(spec.taps)} maps of strides 4 to 32; run benches/peers/make_nets.py")
+        raise TrunkError(f"{source}: has outputs {outputs}, expected {len(spec.taps)} maps of strides 4 to 32; run training/make_lite0.py")
     return OnnxTrunk(model, spec, dict(zip(outputs, (tap.name for tap in spec.taps), strict=True)))
 
 
