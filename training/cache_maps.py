@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from body_file import LIMB_CHILD, PARENTS
 from net_trunk import INPUT, TRUNKS, OnnxTrunk, TrunkError, load_trunk
-from synth_data import Sample, SynthDataError, count_samples, read_samples
+from synth_data import ShardError, grid_mask, read_shards, shards
 
 GRID = 64
 BATCH = 8
@@ -59,19 +60,34 @@ def limb_cosines(joints: np.ndarray) -> np.ndarray:
     return axis[:, 2] / np.maximum(np.linalg.norm(axis, axis=1), 1e-9)
 
 
+Sample = dict[str, np.ndarray]
+"""One picture as synth_data.py reads it."""
+
+
 def targets(sample: Sample) -> dict[str, np.ndarray]:
     """What the losses compare with, of one sample."""
-    turn = crop_rotation(sample.center, sample.angle, sample.intrinsics)
-    rotation = sample.rotation.astype(float)
+    centre, side, angle = sample["region"][:2].astype(float), float(sample["region"][2]), float(sample["region"][3])
+    intrinsics, joints = sample["intrinsics"].astype(float), sample["joints"].astype(float)
+    turn = crop_rotation(centre, angle, intrinsics)
+    rotation = sample["rotations"].astype(float)
     rotation[0] = turn @ rotation[0]
-    camera = camera_target(sample.joints[0], sample.center, sample.side, sample.angle, sample.intrinsics)
     return {
-        "triangle": sample.triangle.astype(np.int16), "barycentric": sample.barycentric, "mask": sample.mask,
-        "rotation": rotation.astype(np.float32), "betas": sample.betas.astype(np.float32),
-        "joints": ((sample.joints - sample.joints[0]) @ turn.T).astype(np.float32),
-        "camera": camera.astype(np.float32), "limb": limb_cosines(sample.joints).astype(np.float32),
-        "keypoints": sample.keypoints_px.astype(np.float32),
+        "triangle": sample["triangle"], "barycentric": sample["barycentric"],
+        "mask": np.round(255 * grid_mask(sample["mask"])).astype(np.uint8),
+        "rotation": rotation.astype(np.float32), "betas": sample["betas"],
+        "joints": ((joints - joints[0]) @ turn.T).astype(np.float32),
+        "camera": camera_target(joints[0], centre, side, angle, intrinsics).astype(np.float32),
+        "limb": limb_cosines(joints).astype(np.float32),
     }
+
+
+def count_samples(folder: Path) -> int:
+    """Pictures in all shards."""
+    total = 0
+    for path in shards(folder):
+        with tarfile.open(path) as tar:
+            total += sum(name.endswith(".jpg") for name in tar.getnames())
+    return total
 
 
 class Store:
@@ -101,20 +117,20 @@ def batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
         yield held
 
 
-def cache(trunk: OnnxTrunk, shards: Path, out: Path, images: bool, meta: dict[str, object]) -> None:
+def cache(trunk: OnnxTrunk, folder: Path, out: Path, images: bool, meta: dict[str, object]) -> None:
     """Fills `out`."""
-    rows = count_samples(shards)
+    rows = count_samples(folder)
     out.mkdir(parents=True, exist_ok=True)
     (out / "meta.json").unlink(missing_ok=True)
     store, row = Store(out, rows), 0
     with tqdm(total=rows, unit="picture") as bar, torch.inference_mode():
-        for batch in batches(read_samples(shards)):
-            pixels = torch.from_numpy(np.stack([s.image for s in batch])).permute(0, 3, 1, 2)
+        for batch in batches(read_shards(folder)):
+            pixels = torch.from_numpy(np.stack([s["image"] for s in batch])).permute(0, 3, 1, 2)
             maps = trunk((pixels.float() / 255).contiguous(memory_format=torch.channels_last))
             maps = {name: m.permute(0, 2, 3, 1).half().numpy() for name, m in maps.items()}
             for i, sample in enumerate(batch):
                 values = {name: m[i] for name, m in maps.items()} | targets(sample)
-                store.put(row, values | ({"image": sample.image} if images else {}))
+                store.put(row, values | ({"image": sample["image"]} if images else {}))
                 row += 1
             bar.update(len(batch))
     (out / "meta.json").write_text(json.dumps({"count": row, **meta}, indent=1))
@@ -131,7 +147,7 @@ def main() -> int:
     try:
         trunk = load_trunk(args.trunk, args.source).eval().to(memory_format=torch.channels_last)
         cache(trunk, args.shards, args.out, args.images, {"trunk": args.trunk, "shards": args.shards.name})
-    except (TrunkError, SynthDataError) as error:
+    except (TrunkError, ShardError) as error:
         print(f"cache_maps: {error}", file=sys.stderr)
         return 1
     return 0

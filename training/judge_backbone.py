@@ -122,7 +122,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     try:
-        cache = Cache(args.test)
+        cache = Cache([args.test])
         held = torch.load(args.run / "checkpoint.pt", weights_only=True)
     except (CacheError, OSError) as error:
         print(f"judge_backbone: {error}", file=sys.stderr)

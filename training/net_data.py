@@ -9,6 +9,7 @@ Command    none: imported by train_backbone.py and judge_backbone.py.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,10 @@ PART_NAMES = ("background", "head", "torso", "left_upper_arm", "right_upper_arm"
               "left_foot", "right_foot")
 _PART_OF_STEM = {"shoulder": "upper_arm", "elbow": "lower_arm", "wrist": "hand", "hand": "hand", "hip": "upper_leg",
                  "knee": "lower_leg", "ankle": "foot", "foot": "foot"}
+
+
+TARGETS = ("triangle", "barycentric", "mask", "rotation", "betas", "joints", "camera", "limb")
+"""What a cache holds beside maps."""
 
 
 class CacheError(ValueError):
@@ -58,22 +63,37 @@ def gates(cosine: torch.Tensor, components: int, tau: float) -> torch.Tensor:
 
 
 class Cache:
-    """A folder of cache_maps.py."""
+    """Folders of cache_maps.py, one after the other."""
 
-    def __init__(self, folder: Path) -> None:
-        try:
-            self.meta = json.loads((folder / "meta.json").read_text())
-            self.arrays = {p.stem: np.load(p, mmap_mode="r") for p in sorted(folder.glob("*.npy"))}
-        except (OSError, ValueError) as error:
-            raise CacheError(f"{folder}: not a complete cache ({error}); run training/cache_maps.py") from error
-        self.count = int(self.meta["count"])
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders: list[dict[str, np.ndarray]] = []
+        counts, trunks = [], set()
+        for folder in folders:
+            try:
+                meta = json.loads((folder / "meta.json").read_text())
+                self.folders.append({p.stem: np.load(p, mmap_mode="r") for p in sorted(folder.glob("*.npy"))})
+            except (OSError, ValueError) as error:
+                raise CacheError(f"{folder}: not a complete cache ({error}); run training/cache_maps.py") from error
+            counts.append(int(meta["count"]))
+            trunks.add(meta["trunk"])
+        if len(trunks) != 1:
+            raise CacheError(f"{', '.join(map(str, folders))}: made with the trunks {sorted(trunks)}, expected one; cache them again")
+        self.trunk = trunks.pop()
+        self.ends = np.cumsum(counts)
+        self.count = int(self.ends[-1])
 
-    def batch(self, rows: np.ndarray, taps: list[str]) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-        """Maps f32 [N, C, H, W] (channels last in memory) and targets of some rows."""
+    def batch(self, rows: np.ndarray, taps: Sequence[str]) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Maps f32 [N, C, H, W] (channels last in memory) and targets of some rows, in ascending order of rows."""
         rows = np.sort(rows)
-        maps = {name: torch.from_numpy(self.arrays[name][rows]).float().permute(0, 3, 1, 2) for name in taps}
-        rest = {name: torch.from_numpy(a[rows]) for name, a in self.arrays.items() if name not in taps and name != "image"}
-        return maps, rest
+        folder = np.searchsorted(self.ends, rows, side="right")
+        local = rows - np.concatenate([[0], self.ends[:-1]])[folder]
+
+        def read(name: str) -> torch.Tensor:
+            parts = [arrays[name][local[folder == i]] for i, arrays in enumerate(self.folders) if (folder == i).any()]
+            return torch.from_numpy(np.concatenate(parts))
+
+        maps = {name: read(name).float().permute(0, 3, 1, 2) for name in taps}
+        return maps, {name: read(name) for name in TARGETS}
 
 
 @dataclass

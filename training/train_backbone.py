@@ -4,7 +4,7 @@ What       features (contrastive over vertex-orientation prototypes, see net_los
            a cosine schedule over --steps; a checkpoint and a line of curves.csv every --every steps, with the figures
            of held-out pictures. Starting again goes on from the last checkpoint. No occlusion is shown in training
            unless --occlude gives a share of pictures whose maps get a rectangle of another picture's.
-Inputs     --data and --test: folders of cache_maps.py; models/person/body.safetensors.
+Inputs     --data (one or several) and --test: folders of cache_maps.py; models/person/body.safetensors.
 Outputs    --out: checkpoint.pt, curves.csv.
 Licence    what is learned is released under Apache-2.0.
 Command    python training/train_backbone.py --data CACHE --test CACHE --out training/out/run
@@ -107,7 +107,7 @@ class Run:
     def __init__(self, args: argparse.Namespace, cache: Cache) -> None:
         self.args, self.path = args, args.out / "checkpoint.pt"
         torch.manual_seed(args.seed)
-        self.spec = TRUNKS[cache.meta["trunk"]]
+        self.spec = TRUNKS[cache.trunk]
         self.taps = [tap.name for tap in self.spec.taps]
         self.learner = Learner(args, self.spec, load_body(args.body)).to(memory_format=torch.channels_last)
         decayed = [p for p in self.learner.parameters() if p.ndim > 1]
@@ -141,7 +141,7 @@ def write_curves(path: Path, row: dict[str, float]) -> None:
 
 def train(args: argparse.Namespace, rank: int, world: int) -> None:
     """Trains up to --steps."""
-    cache, test = Cache(args.data), Cache(args.test)
+    cache, test = Cache(args.data), Cache([args.test])
     args.out.mkdir(parents=True, exist_ok=True)
     run = Run(args, cache)
     model = DistributedDataParallel(run.learner) if world > 1 else run.learner
@@ -180,7 +180,7 @@ def train(args: argparse.Namespace, rank: int, world: int) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, nargs="+", required=True)
     parser.add_argument("--test", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("training/out/run"))
     parser.add_argument("--body", type=Path, default=Path("models/person/body.safetensors"))
