@@ -4,7 +4,7 @@ use glam::{Vec2, Vec3};
 
 use super::anchors::sigmoid;
 use crate::frame::Region;
-use crate::limits::MAX_KEYPOINTS;
+use crate::limits::{MAX_BETAS, MAX_KEYPOINTS};
 
 /// Named landmarks of the network (BlazePose's order).
 pub const LANDMARKS: usize = MAX_KEYPOINTS;
@@ -36,6 +36,32 @@ pub struct Landmark {
     pub visibility: f32,
     /// Probability that it lies within the crop.
     pub presence: f32,
+}
+
+/// What a network says about the whole body, in the frame of its crop (docs/pack.md).
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkPose {
+    /// Per joint a 3×2 matrix row by row, `[24 × 6]`.
+    pub rotations: [f32; Self::ROTATIONS],
+    /// Shape.
+    pub betas: [f32; MAX_BETAS],
+    /// Where joint 0 lies in the crop, −1 to 1, and the logarithm of the crop's side in metres there.
+    pub camera: [f32; 3],
+}
+
+impl NetworkPose {
+    /// Values of `rotations`.
+    pub const ROTATIONS: usize = 144;
+}
+
+impl Default for NetworkPose {
+    fn default() -> Self {
+        Self {
+            rotations: [0.0; Self::ROTATIONS],
+            betas: [0.0; MAX_BETAS],
+            camera: [0.0; 3],
+        }
+    }
 }
 
 /// Landmarks, mask and features of one crop. Filled in place, crop after crop.

@@ -5,9 +5,11 @@
 //! `global_orient` (rotation 0) takes it to the camera frame: x right, y down, z forward.
 
 mod load;
+mod parts;
 mod pose;
 
 pub use load::BodyError;
+pub use parts::{PARTS, part_of_joint};
 pub use pose::{ParamLayout, Pose};
 
 use glam::Vec3;
