@@ -181,6 +181,20 @@ pub struct FitSettings {
     pub adam: AdamSettings,
     /// Damped Gauss–Newton.
     pub gauss_newton: GaussNewtonSettings,
+    /// Where a fit starts when the user says nothing.
+    #[serde(default)]
+    pub start: StartPose,
+}
+
+/// Where a fit starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartPose {
+    /// From the landmarks.
+    #[default]
+    Landmarks,
+    /// From the pose that the backbone sees, where it sees one and that explains the picture better.
+    Network,
 }
 
 /// Adam (Kingma & Ba 2015).
