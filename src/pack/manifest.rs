@@ -159,6 +159,9 @@ pub struct Weights {
     pub likelihood: f32,
     /// Person mask as a silhouette (likewise).
     pub mask: f32,
+    /// Parts of the body (likewise).
+    #[serde(default)]
+    pub parts: f32,
     /// 2D keypoints (sum of confidence-weighted robust residuals).
     pub keypoints: f32,
     /// Landmark depths relative to the pelvis (3D points of the initialiser).
@@ -301,6 +304,7 @@ impl Manifest {
         for (key, value) in [
             ("likelihood", w.likelihood),
             ("mask", w.mask),
+            ("parts", w.parts),
             ("keypoints", w.keypoints),
             ("depth", w.depth),
             ("prior", w.prior),

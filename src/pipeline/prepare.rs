@@ -124,6 +124,7 @@ impl Estimator {
             self.model.settings.weights = Weights {
                 likelihood: 0.0,
                 mask: 0.0,
+                parts: 0.0,
                 ..weights
             };
             let problem = Problem {
@@ -159,4 +160,5 @@ pub fn observe(
         out.set_background(texture, model.kind);
     }
     out.set_mask(&seen.mask, model.settings.mask_visible_prior);
+    out.set_parts(&seen.parts);
 }
