@@ -39,7 +39,6 @@ pub fn part_of_joint(name: &str) -> Option<u8> {
         _ => return None,
     })
 }
-}
 
 #[cfg(test)]
 mod tests {
