@@ -16,20 +16,15 @@ import argparse
 import json
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from body_file import LIMB_CHILD, PARENTS
-from net_trunk import INPUT, TRUNKS, OnnxTrunk, TrunkError, load_trunk
+from net_trunk import INPUT, TRUNKS, TrunkError, TrunkSession
 from synth_data import ShardError, grid_mask, read_shards, shards
-
-GRID = 64
-BATCH = 8
 
 
 def crop_rotation(centre: np.ndarray, angle: float, intrinsics: np.ndarray) -> np.ndarray:
@@ -105,35 +100,16 @@ class Store:
             self.arrays[name][row] = value
 
 
-def batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
-    """Up to BATCH samples at a time."""
-    held: list[Sample] = []
-    for sample in samples:
-        held.append(sample)
-        if len(held) == BATCH:
-            yield held
-            held = []
-    if held:
-        yield held
-
-
-def cache(trunk: OnnxTrunk, folder: Path, out: Path, images: bool, meta: dict[str, object]) -> None:
+def cache(trunk: TrunkSession, folder: Path, out: Path, images: bool, meta: dict[str, object]) -> None:
     """Fills `out`."""
     rows = count_samples(folder)
     out.mkdir(parents=True, exist_ok=True)
     (out / "meta.json").unlink(missing_ok=True)
-    store, row = Store(out, rows), 0
-    with tqdm(total=rows, unit="picture") as bar, torch.inference_mode():
-        for batch in batches(read_shards(folder)):
-            pixels = torch.from_numpy(np.stack([s["image"] for s in batch])).permute(0, 3, 1, 2)
-            maps = trunk((pixels.float() / 255).contiguous(memory_format=torch.channels_last))
-            maps = {name: m.permute(0, 2, 3, 1).half().numpy() for name, m in maps.items()}
-            for i, sample in enumerate(batch):
-                values = {name: m[i] for name, m in maps.items()} | targets(sample)
-                store.put(row, values | ({"image": sample["image"]} if images else {}))
-                row += 1
-            bar.update(len(batch))
-    (out / "meta.json").write_text(json.dumps({"count": row, **meta}, indent=1))
+    store = Store(out, rows)
+    for row, sample in enumerate(tqdm(read_shards(folder), total=rows, unit="picture", mininterval=5)):
+        maps = {name: m.transpose(1, 2, 0).astype(np.float16) for name, m in trunk.run(sample["image"]).items()}
+        store.put(row, maps | targets(sample) | ({"image": sample["image"]} if images else {}))
+    (out / "meta.json").write_text(json.dumps({"count": rows, **meta}, indent=1))
 
 
 def main() -> int:
@@ -145,7 +121,7 @@ def main() -> int:
     parser.add_argument("--images", action="store_true", help=f"keep the {INPUT}-pixel pictures too: what training the trunk needs")
     args = parser.parse_args()
     try:
-        trunk = load_trunk(args.trunk, args.source).eval().to(memory_format=torch.channels_last)
+        trunk = TrunkSession(args.trunk, args.source)
         cache(trunk, args.shards, args.out, args.images, {"trunk": args.trunk, "shards": args.shards.name})
     except (TrunkError, ShardError) as error:
         print(f"cache_maps: {error}", file=sys.stderr)

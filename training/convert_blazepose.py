@@ -62,6 +62,7 @@ FEATURE_MAPS = {
     "decoder16": 275,
     "decoder32": 273,
     "heatmap4": 298,
+    "mask4": 281,
     "global64": 316,
     "global128": 335,
 }

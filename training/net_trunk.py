@@ -1,6 +1,6 @@
 """A pretrained ONNX network as a PyTorch module, and the maps that heads are built on.
 
-What       `OnnxTrunk` runs the operators of BlazePose and EfficientNet-Lite (Conv, Clip, Relu, Add, Resize,
+What       `TrunkSession` runs a frozen trunk in onnxruntime. `OnnxTrunk` runs the operators of BlazePose and EfficientNet-Lite (Conv, Clip, Relu, Add, Resize,
            MaxPool, Pad, Sigmoid, Reshape) with the file's weights as parameters, so that a trunk can be frozen
            or trained. `TRUNKS` names the candidates: where the file comes from, the maps and their strides.
 Inputs     image f32 [N, 3, 256, 256], RGB in 0..1 (EfficientNet-Lite wants (x - 127) / 128 of bytes: done inside).
@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import torch
 from onnx import helper, numpy_helper
 from torch import nn
 from torch.nn import functional as F
 
 from convert_blazepose import FEATURE_MAPS, LANDMARKER, landmark_model, read_source
+from tflite_onnx import prune
 
 INPUT = 256
 """Side of the crop in pixels."""
@@ -53,7 +55,7 @@ class TrunkSpec:
 
 
 BLAZEPOSE = TrunkSpec(
-    (Tap("encoder4", 4, 24), Tap("encoder8", 8, 32), Tap("encoder16", 16, 88), Tap("encoder32", 32, 144),
+    (Tap("encoder4", 4, 24), Tap("mask4", 4, 8), Tap("encoder8", 8, 32), Tap("encoder16", 16, 88), Tap("encoder32", 32, 144),
      Tap("decoder32", 32, 48), Tap("global64", 64, 288), Tap("global128", 128, 288)),
     1.0, 0.0, "Apache-2.0, Copyright The MediaPipe Authors",
 )
@@ -69,16 +71,38 @@ def blazepose_model(wheel: Path) -> onnx.ModelProto:
     return landmark_model(read_source(wheel, LANDMARKER), [tap.name for tap in BLAZEPOSE.taps])
 
 
-def load_trunk(name: str, source: Path) -> OnnxTrunk:
-    """A candidate by name: `source` is the mediapipe wheel, or the ONNX file of make_lite0.py."""
+def trunk_model(name: str, source: Path) -> tuple[onnx.ModelProto, dict[str, str]]:
+    """A candidate, and its taps by output: `source` is the mediapipe wheel, or make_lite0.py's file for `lite0`."""
     spec = TRUNKS[name]
     if name == "blazepose":
-        return OnnxTrunk(blazepose_model(source), spec)
+        return blazepose_model(source), {tap.name: tap.name for tap in spec.taps}
     model = onnx.load(str(source))
     outputs = [o.name for o in model.graph.output]
     if len(outputs) != len(spec.taps):
         raise TrunkError(f"{source}: has outputs {outputs}, expected {len(spec.taps)} maps of strides 4 to 32; run training/make_lite0.py")
-    return OnnxTrunk(model, spec, dict(zip(outputs, (tap.name for tap in spec.taps), strict=True)))
+    return model, dict(zip(outputs, (tap.name for tap in spec.taps), strict=True))
+
+
+class TrunkSession:
+    """A frozen trunk in onnxruntime, which runs it twice as fast as PyTorch does; one thread."""
+
+    def __init__(self, name: str, source: Path) -> None:
+        model, self.taps = trunk_model(name, source)
+        self.spec = TRUNKS[name]
+        kept = [o for o in model.graph.output if o.name in self.taps]
+        del model.graph.output[:]
+        model.graph.output.extend(kept)
+        prune(model.graph)
+        self.input_name = model.graph.input[0].name
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+    def run(self, image: np.ndarray) -> dict[str, np.ndarray]:
+        """Maps f32 [C, H, W] by tap name of one picture, u8 [256, 256, 3]."""
+        pixels = image.transpose(2, 0, 1)[None].astype(np.float32) / 255 * self.spec.scale + self.spec.shift
+        values = self.session.run(list(self.taps), {self.input_name: np.ascontiguousarray(pixels, np.float32)})
+        return {name: value[0] for name, value in zip(self.taps.values(), values, strict=True)}
 
 
 class OnnxTrunk(nn.Module):

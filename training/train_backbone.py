@@ -69,10 +69,12 @@ class Learner(nn.Module):
 
 
 def windowed(truth: dict[str, torch.Tensor], window: Window) -> dict[str, torch.Tensor]:
-    """Truth per cell inside a window; its outermost cells, which see the window's edge, count nowhere."""
+    """Truth per cell inside a window; cells at an edge of the window that is not the crop's see too little and count nowhere."""
     cut = {name: window.of(truth[name][:, None], 4)[:, 0].clone() for name in ("triangle", "barycentric", "mask")}
-    edge = torch.ones_like(cut["mask"], dtype=torch.bool)
-    edge[:, 1:-1, 1:-1] = False
+    edge = torch.zeros_like(cut["mask"], dtype=torch.bool)
+    for axis, at in ((1, window.row), (2, window.column)):
+        ends = ([0] if at > 0 else []) + ([-1] if at + window.side < COARSE else [])
+        edge.index_fill_(axis, torch.tensor(ends, dtype=torch.long) % edge.shape[axis], True)
     cut["triangle"][edge] = -1
     cut["mask"][edge] = 255
     return cut
