@@ -50,7 +50,7 @@ pub fn traffic(body: &Body, texture: &Texture, workspace: &Workspace, grid: usiz
     // Means, deviations and image point of a vertex; faces and Gram numbers of a triangle.
     let vertex = k * d * WORD + k * WORD + VEC4 + WORD;
     let triangle = 3.0 * WORD + k * 6.0 * WORD;
-    let cell = d * WORD + 4.0 * WORD + 2.0 * WORD;
+    let cell = d * WORD + 4.0 * WORD + 4.0 * WORD;
     let outline = workspace.crossings.iter().filter(|c| **c != 0).count() as f64;
     let edges = body.edges.len() as f64;
     let active = workspace
@@ -100,21 +100,21 @@ pub fn traffic(body: &Body, texture: &Texture, workspace: &Workspace, grid: usiz
             compulsory: seen.covered * cell
                 + seen.vertices * (vertex + sums)
                 + seen.triangles * triangle
-                + cells * 3.0 * WORD
+                + cells * 5.0 * WORD
                 + edges * 6.0 * WORD
                 + v * VEC4
                 + outline * WORD,
             moved: seen.covered * cell
                 + seen.tile_vertices * (vertex + sums)
                 + seen.tile_triangles * triangle
-                + cells * 3.0 * WORD
+                + cells * 5.0 * WORD
                 + edges * (6.0 * WORD + VEC4)
                 + outline * WORD,
             flops: seen.covered * (6.0 * k * d + 500.0),
         },
         same(
             "silhouette",
-            cells * 6.0 * WORD + outline * (cell + 2.0 * vertex + triangle + 2.0 * sums),
+            cells * 8.0 * WORD + outline * (cell + 2.0 * vertex + triangle + 2.0 * sums),
             outline * (6.0 * k * d + 400.0),
         ),
         Traffic {
