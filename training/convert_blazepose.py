@@ -62,6 +62,8 @@ FEATURE_MAPS = {
     "decoder16": 275,
     "decoder32": 273,
     "heatmap4": 298,
+    "global64": 316,
+    "global128": 335,
 }
 """Intermediate maps by tensor index in LANDMARKER; the number is the stride in pixels."""
 

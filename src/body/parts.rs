@@ -39,3 +39,25 @@ pub fn part_of_joint(name: &str) -> Option<u8> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sides_and_names_agree() {
+        for (joint, part) in [
+            ("left_shoulder", "left_upper_arm"),
+            ("right_elbow", "right_lower_arm"),
+            ("left_hand", "left_hand"),
+            ("right_hip", "right_upper_leg"),
+            ("left_knee", "left_lower_leg"),
+            ("right_foot", "right_foot"),
+            ("spine2", "torso"),
+            ("neck", "head"),
+        ] {
+            assert_eq!(part_of_joint(joint).map(|p| PARTS[p as usize]), Some(part));
+        }
+        assert_eq!(part_of_joint("tail"), None);
+    }
+}
