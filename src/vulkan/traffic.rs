@@ -50,7 +50,7 @@ pub fn traffic(body: &Body, texture: &Texture, workspace: &Workspace, grid: usiz
     // Means, deviations and image point of a vertex; faces and Gram numbers of a triangle.
     let vertex = k * d * WORD + k * WORD + VEC4 + WORD;
     let triangle = 3.0 * WORD + k * 6.0 * WORD;
-    let cell = d * WORD + 4.0 * WORD + 4.0 * WORD;
+    let cell = d * WORD + 4.0 * WORD + 2.0 * WORD;
     let outline = workspace.crossings.iter().filter(|c| **c != 0).count() as f64;
     let edges = body.edges.len() as f64;
     let active = workspace
