@@ -4,7 +4,7 @@ mod common;
 
 use common::{bent_pose, disturbed, made_up_observation, made_up_texture, model, pack, pack_path};
 use glam::{Vec2, Vec3};
-use neuralsmpl::body::{Body, Pose};
+use neuralsmpl::body::{Body, PARTS, Pose};
 use neuralsmpl::cpu::{Workspace, raster};
 use neuralsmpl::energy::{EnergyModel, KeypointTarget, Observation};
 use neuralsmpl::fit::{Fitter, Problem, Schedule, Solver, mirror_pairs, mirrored};
@@ -87,11 +87,10 @@ fn a_fit_is_never_worse_and_keeps_to_its_steps() {
     }
 }
 
-#[test]
-fn the_likelihood_alone_pulls_a_disturbed_pose_back() {
-    let mut stage = stage(EnergyKind::Paper);
+/// Mean distances in the picture from the joints of `bent_pose`, cells: of disturbed starts, and of the
+/// fits from there. In the picture, which is what features see: depth is left to limb lengths and gates.
+fn pulled_back(stage: &Stage) -> (f32, f32) {
     let truth = bent_pose();
-    show(&mut stage, &truth);
     let body = &stage.pack.body;
     let camera = stage.observation.camera;
     let image = |pose: &Pose| -> Vec<Vec2> {
@@ -121,11 +120,33 @@ fn the_likelihood_alone_pulls_a_disturbed_pose_back() {
         before += a;
         after += b;
     }
-    // In the picture, which is what features see: depth is left to limb lengths and gates.
+    (before, after)
+}
+
+#[test]
+fn the_likelihood_alone_pulls_a_disturbed_pose_back() {
+    let mut stage = stage(EnergyKind::Paper);
+    show(&mut stage, &bent_pose());
+    let (before, after) = pulled_back(&stage);
     assert!(after < 0.5 * before, "{before} {after}");
 }
 
-/// Makes the observation show exactly `pose`: interpolated means where it covers the grid, no keypoints.
+#[test]
+fn parts_pull_a_disturbed_pose_back_better_than_a_mask() {
+    let mut stage = stage(EnergyKind::Paper);
+    show(&mut stage, &bent_pose());
+    let weights = &mut stage.model.settings.weights;
+    (weights.likelihood, weights.mask) = (0.0, 5.0);
+    let (before, by_mask) = pulled_back(&stage);
+    let weights = &mut stage.model.settings.weights;
+    (weights.mask, weights.parts) = (0.0, 5.0);
+    let (_, by_parts) = pulled_back(&stage);
+    println!("{before} -> {by_mask} by the mask, {by_parts} by parts");
+    assert!(by_parts < 0.7 * before, "{before} {by_parts}");
+    assert!(by_parts < 0.8 * by_mask, "{by_mask} {by_parts}");
+}
+
+/// Makes the observation show exactly `pose`: means and parts where it covers the grid, no keypoints.
 fn show(stage: &mut Stage, pose: &Pose) {
     let body = &stage.pack.body;
     let mut workspace = Workspace::new(body, GRID);
@@ -133,12 +154,14 @@ fn show(stage: &mut Stage, pose: &Pose) {
     assert!(terms.total().is_finite());
     let d = stage.texture.channels;
     let mut mask = vec![0.0; GRID * GRID];
+    let mut parts = vec![0.01; GRID * GRID * PARTS.len()];
     let gate = stage.texture.gate(EnergyKind::Paper);
     for (cell, &key) in workspace.keys.iter().enumerate() {
         let Some(t) = raster::triangle(key) else {
             // Far from every mean: the background model's first.
             let b = &stage.texture.background.mean[..d];
             stage.observation.features[cell * d..][..d].copy_from_slice(b);
+            parts[cell * PARTS.len()] = 0.86;
             continue;
         };
         let v = body.faces[t][0] as usize;
@@ -152,14 +175,17 @@ fn show(stage: &mut Stage, pose: &Pose) {
         let mean = stage.texture.mean(v, k);
         stage.observation.features[cell * d..][..d].copy_from_slice(mean);
         mask[cell] = 1.0;
+        parts[cell * PARTS.len() + body.vertex_part[v] as usize] = 0.86;
     }
     stage
         .observation
         .set_background(&stage.texture, EnergyKind::Paper);
     stage.observation.set_mask(&mask, 0.9);
+    stage.observation.set_parts(&parts);
     stage.observation.keypoints.fill(KeypointTarget::default());
     let weights = &mut stage.model.settings.weights;
     (weights.likelihood, weights.mask, weights.prior) = (5.0, 1.0, 0.001);
+    weights.parts = 0.0;
 }
 
 #[test]

@@ -147,3 +147,75 @@ impl Backbone {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use glam::Vec2;
+
+    use super::*;
+    use crate::backbone::test_onnx;
+
+    const SETTINGS: BackboneSettings = BackboneSettings {
+        input: 32,
+        stride: 4,
+        channels: 3,
+    };
+    const OLD: [(&str, &[usize], f32); 5] = [
+        ("landmarks", &[1, 195], 4.0),
+        ("score", &[1, 1], 0.75),
+        ("world", &[1, 117], 0.1),
+        ("mask", &[1, 1, 32, 32], 2.0),
+        ("features", &[1, 3, 8, 8], 1.0),
+    ];
+    const NEW: [(&str, &[usize], f32); 4] = [
+        ("camera", &[1, 3], 0.125),
+        ("pose", &[1, 144], 0.5),
+        ("betas", &[1, 10], -1.0),
+        ("parts", &[1, 15, 8, 8], 3.0),
+    ];
+
+    fn load(outputs: &[(&str, &[usize], f32)]) -> Result<Backbone, BackboneError> {
+        let bytes = test_onnx::shaped(SETTINGS.input, outputs);
+        Backbone::load(&bytes, &SETTINGS, &Workers::new(1).unwrap())
+    }
+
+    #[test]
+    fn a_network_may_see_bodies() {
+        let whole = Region {
+            center: Vec2::splat(16.0),
+            side: 32.0,
+            angle: 0.0,
+        };
+        let crop = vec![1.0; 3 * 32 * 32];
+        let mut old = load(&OLD).unwrap();
+        assert!(!old.sees_bodies());
+        let mut seen = old.observations();
+        old.observe_crop(&crop, &whole, &mut seen).unwrap();
+        assert!(seen.pose.is_none() && seen.parts.is_empty());
+        let mut new = load(&[&OLD[..], &NEW].concat()).unwrap();
+        assert!(new.sees_bodies());
+        let mut seen = new.observations();
+        new.observe_crop(&crop, &whole, &mut seen).unwrap();
+        let near = |values: &[f32], value: f32| values.iter().all(|v| (v - value).abs() < 1e-4);
+        let pose = seen.pose.as_ref().unwrap();
+        assert!(near(&pose.rotations, 0.5) && near(&pose.betas, -1.0) && near(&pose.camera, 0.125));
+        assert!(seen.parts.len() == 64 * PARTS.len() && near(&seen.parts, 1.0 / 15.0));
+        assert!((seen.score - 0.75).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_network_that_sees_bodies_by_half_is_refused() {
+        let message = |outputs: &[(&str, &[usize], f32)]| {
+            let all = [&OLD[..], outputs].concat();
+            load(&all).map(|_| ()).unwrap_err().to_string()
+        };
+        let missing = message(&NEW[..3]);
+        assert!(missing.contains("output `parts` is missing"), "{missing}");
+        let other = message(&[NEW[0], NEW[1], NEW[2], ("parts", &[1, 14, 8, 8], 0.0)]);
+        assert!(
+            other.contains("`parts` is FLOAT [1, 14, 8, 8], expected FLOAT [1, 15, 8, 8]"),
+            "{other}"
+        );
+    }
+}

@@ -16,10 +16,46 @@ pub(crate) fn model(side: usize, made: usize, outputs: &[(&str, usize, f32)]) ->
     for (name, n, _) in outputs {
         graph.message(12, &port(name, &[1, *n]));
     }
+    whole(&graph)
+}
+
+/// A network over `[1, 3, side, side]` whose outputs have any shape: `(name, shape, value)` holds
+/// `value` times the mean of the input everywhere.
+pub(crate) fn shaped(side: usize, outputs: &[(&str, &[usize], f32)]) -> Vec<u8> {
+    let flat = 3 * side * side;
+    let mut graph = Message::default();
+    graph.message(1, &node("Flatten", &["image"], "flat"));
+    for (name, shape, value) in outputs {
+        let (weight, mean, to) = (
+            format!("{name}.weight"),
+            format!("{name}.mean"),
+            format!("{name}.shape"),
+        );
+        graph.message(1, &node("MatMul", &["flat", &weight], &mean));
+        graph.message(1, &node("Expand", &[&mean, &to], name));
+        graph.message(5, &constant(&weight, [flat, 1], value / flat as f32));
+        let mut tensor = Message::default();
+        tensor.number(1, shape.len()).number(2, INT64).text(8, &to);
+        let raw: Vec<u8> = shape
+            .iter()
+            .flat_map(|&n| (n as i64).to_le_bytes())
+            .collect();
+        tensor.bytes(9, &raw);
+        graph.message(5, &tensor);
+    }
+    graph.text(2, "test");
+    graph.message(11, &port("image", &[1, 3, side, side]));
+    for (name, shape, _) in outputs {
+        graph.message(12, &port(name, shape));
+    }
+    whole(&graph)
+}
+
+fn whole(graph: &Message) -> Vec<u8> {
     let mut opset = Message::default();
     opset.text(1, "").number(2, 17);
     let mut model = Message::default();
-    model.number(1, 8).message(7, &graph).message(8, &opset);
+    model.number(1, 8).message(7, graph).message(8, &opset);
     model.0
 }
 
@@ -60,6 +96,9 @@ fn port(name: &str, shape: &[usize]) -> Message {
 
 /// ONNX's number of the f32 type.
 const FLOAT: usize = 1;
+
+/// And of the i64 type.
+const INT64: usize = 7;
 
 /// A protocol-buffer message under construction.
 #[derive(Default)]

@@ -100,21 +100,21 @@ pub fn traffic(body: &Body, texture: &Texture, workspace: &Workspace, grid: usiz
             compulsory: seen.covered * cell
                 + seen.vertices * (vertex + sums)
                 + seen.triangles * triangle
-                + cells * 3.0 * WORD
+                + cells * 5.0 * WORD
                 + edges * 6.0 * WORD
                 + v * VEC4
                 + outline * WORD,
             moved: seen.covered * cell
                 + seen.tile_vertices * (vertex + sums)
                 + seen.tile_triangles * triangle
-                + cells * 3.0 * WORD
+                + cells * 5.0 * WORD
                 + edges * (6.0 * WORD + VEC4)
                 + outline * WORD,
             flops: seen.covered * (6.0 * k * d + 500.0),
         },
         same(
             "silhouette",
-            cells * 6.0 * WORD + outline * (cell + 2.0 * vertex + triangle + 2.0 * sums),
+            cells * 8.0 * WORD + outline * (cell + 2.0 * vertex + triangle + 2.0 * sums),
             outline * (6.0 * k * d + 400.0),
         ),
         Traffic {

@@ -78,6 +78,15 @@ fn unusual_images_work() {
 }
 
 #[test]
+fn a_pack_whose_network_sees_no_poses() {
+    let room = Room::new();
+    room.put_image("a.png", &nobody());
+    let words = ["no output `pose`", "--init network", "--init landmarks"];
+    let line = room.refuse(1, &["fit", "a.png", "--init", "network"], &words);
+    assert!(line.starts_with("error: a.png: "), "{line}");
+}
+
+#[test]
 fn options_that_cannot_be() {
     let room = Room::new();
     room.put_image("a.png", &nobody());
