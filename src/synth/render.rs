@@ -21,6 +21,11 @@ use crate::view::{Layer, Layers, Sample, linear, srgb, vertex_normals};
 
 /// Samples per pixel and axis.
 const SAMPLES: usize = 2;
+/// Samples of one mesh whose depths differ by less are one surface, metres.
+const FLAT_M: f32 = 0.04;
+
+/// Least share of the sky seen by skin under clothes.
+const COVERED_OPEN: f32 = 0.7;
 
 /// A rendered scene.
 pub struct Rendered {
@@ -51,14 +56,7 @@ pub fn render_known(studio: &Studio<'_>, scene: &Scene, size: usize, truth: Trut
             if !scene.shows(Vec2::new(x as f32 + 0.5, y as f32 + 0.5), size) {
                 continue;
             }
-            let (mut light, mut covered) = (Vec3::ZERO, 0.0);
-            for sub in 0..SAMPLES * SAMPLES {
-                let (sx, sy) = (x * SAMPLES + sub % SAMPLES, y * SAMPLES + sub / SAMPLES);
-                if let Some(sample) = figure.samples[sy * wide + sx] {
-                    light += tone(figure.radiance(studio, scene, sample, sx, sy) * scene.exposure);
-                    covered += 1.0;
-                }
-            }
+            let (mut light, covered) = figure.pixel(studio, scene, x, y, wide);
             if covered < whole {
                 light += (whole - covered) * figure.behind(studio, scene, x, y, size);
             }
@@ -99,7 +97,7 @@ struct Figure {
 impl Figure {
     fn new(studio: &Studio<'_>, scene: &Scene, size: usize) -> Self {
         let (body, pose) = (studio.body, &scene.pose);
-        let parts = dress(body, &studio.anatomy, &scene.look);
+        let parts = dress(body, &studio.anatomy, studio.wardrobe.as_ref(), &scene.look);
         let mut joints = Joints::default();
         run_pose(body, pose, &mut joints);
         let mut feature = [0.0; 9 * MAX_JOINTS];
@@ -137,7 +135,15 @@ impl Figure {
             .zip(&vertices)
             .map(|(p, v)| (v.as_slice(), p.faces.as_slice()))
             .collect();
-        let open = openness(&meshes, &normals, &mut layers);
+        let mut open = openness(&meshes, &normals, &mut layers);
+        // Where skin shows through clothes it is drawn as cloth, and lit as such.
+        for (o, _) in open[0]
+            .iter_mut()
+            .zip(&parts[0].cover)
+            .filter(|(_, c)| **c > 0)
+        {
+            *o = o.max(COVERED_OPEN);
+        }
         let camera_to_world = scene.world_to_camera.transpose();
         let sun_camera = scene.world_to_camera * scene.light.sun;
         let sun = ShadowMap::cast(&meshes, sun_camera, 256, &mut layers);
@@ -176,25 +182,63 @@ impl Figure {
         }
     }
 
-    /// Light that a sample of the person sends to the camera.
-    fn radiance(
+    /// Display-linear light of a pixel's samples that show the person, summed, and how many do.
+    ///
+    /// Samples of one surface share the light of one place: the pixel's centre where it covers the pixel.
+    fn pixel(
         &self,
         studio: &Studio<'_>,
         scene: &Scene,
-        sample: Sample,
         x: usize,
         y: usize,
-    ) -> Vec3 {
+        wide: usize,
+    ) -> (Vec3, f32) {
+        let place = |sub: usize| (x * SAMPLES + sub % SAMPLES, y * SAMPLES + sub / SAMPLES);
+        let samples: [Option<Sample>; SAMPLES * SAMPLES] = std::array::from_fn(|sub| {
+            let (sx, sy) = place(sub);
+            self.samples[sy * wide + sx]
+        });
+        let Some(first) = samples.iter().position(Option::is_some) else {
+            return (Vec3::ZERO, 0.0);
+        };
+        let same = |s: &Option<Sample>| match (s, samples[first]) {
+            (Some(a), Some(b)) => a.layer == b.layer && (a.depth - b.depth).abs() < FLAT_M,
+            _ => false,
+        };
+        let centre = Vec2::new((x * SAMPLES) as f32, (y * SAMPLES) as f32) + 0.5 * SAMPLES as f32;
+        let whole = samples.iter().all(same);
+        let shade = |sample: Sample, sub: usize| {
+            let (sx, sy) = place(sub);
+            let at = if whole {
+                centre
+            } else {
+                Vec2::new(sx as f32 + 0.5, sy as f32 + 0.5)
+            };
+            tone(self.radiance(studio, scene, sample, at) * scene.exposure)
+        };
+        let (mut light, mut covered, mut shared) = (Vec3::ZERO, 0.0, None);
+        for (sub, sample) in samples.iter().enumerate() {
+            let Some(found) = *sample else { continue };
+            covered += 1.0;
+            light += if same(sample) {
+                *shared.get_or_insert_with(|| shade(found, sub))
+            } else {
+                shade(found, sub)
+            };
+        }
+        (light, covered)
+    }
+
+    /// Light that a sample of the person sends to the camera; `at` is its place on the raster.
+    fn radiance(&self, studio: &Studio<'_>, scene: &Scene, sample: Sample, at: Vec2) -> Vec3 {
         let l = sample.layer as usize;
         let part = &self.parts[l];
         let face = part.faces[sample.triangle as usize].map(|v| v as usize);
-        let b = raster::seen::<false>(
-            face.map(|v| self.points[l][v]),
-            Vec2::new(x as f32 + 0.5, y as f32 + 0.5),
-        )
-        .b;
+        let b = inner(raster::seen::<false>(face.map(|v| self.points[l][v]), at).b);
         let blend = |of: &[Vec3]| b[0] * of[face[0]] + b[1] * of[face[1]] + b[2] * of[face[2]];
-        let surface = surface(studio, &scene.look, part.kind, blend(&part.pattern));
+        let nearest = (0..3).fold(0, |n, i| if b[i] > b[n] { i } else { n });
+        let cover = part.cover.get(face[nearest]).copied().unwrap_or(0);
+        let surface = surface(studio, &scene.look, part.kind, cover, blend(&part.pattern));
         let at = blend(&self.vertices[l]);
         let eye = -at.normalize_or_zero();
         let mut normal = blend(&self.normals[l]).normalize_or(eye);
@@ -238,11 +282,16 @@ impl Figure {
             return colour;
         }
         let ground = world * (self.floor / world.y);
-        let contact: f32 = self
+        let contact = self
             .touches
             .iter()
-            .map(|t| (-Vec2::new(t.x - ground.x, t.z - ground.z).length_squared() / 0.02).exp())
-            .fold(0.0, f32::max);
+            .map(|t| Vec2::new(t.x - ground.x, t.z - ground.z).length_squared())
+            .fold(f32::INFINITY, f32::min);
+        let contact = if contact < 0.2 {
+            (-contact / 0.02).exp()
+        } else {
+            0.0
+        };
         let sun = scene.light.sun_light.element_sum();
         let share = 0.75 * sun / (sun + scene.light.sky.irradiance(Vec3::Y).element_sum() + 1e-6);
         let lit = if share > 0.02 {
@@ -254,13 +303,35 @@ impl Figure {
     }
 }
 
-fn surface(studio: &Studio<'_>, look: &Look, kind: Kind, p: Vec3) -> Surface {
+/// The surface of a mesh at T-pose point `p`; `cover` is the entry of [`Part::cover`] there.
+fn surface(studio: &Studio<'_>, look: &Look, kind: Kind, cover: u8, p: Vec3) -> Surface {
+    let a = &studio.anatomy;
     match (kind, &look.top) {
-        (Kind::Body, _) => look.surface(&studio.anatomy, p),
+        (Kind::Body, _) if look.outfit.is_some() => usize::from(cover)
+            .checked_sub(1)
+            .and_then(|number| look.worn(a, number, p))
+            .unwrap_or_else(|| look.bare(a, p)),
+        (Kind::Body, _) => look.surface(a, p),
         (Kind::Hair, _) => look.hair_at(p),
         (Kind::Hem, Some(top)) => cloth(top, p, false),
         (Kind::Skirt | Kind::Hem, _) => cloth(&look.bottom, p, false),
+        (Kind::Piece(number), _) => look
+            .worn(a, usize::from(number), p)
+            .unwrap_or_else(|| look.bare(a, p)),
     }
+}
+
+/// Barycentrics of the nearest place inside the triangle.
+fn inner(b: [f32; 3]) -> [f32; 3] {
+    let b = b.map(|x| {
+        if x.is_finite() {
+            x.clamp(0.0, 1.0)
+        } else {
+            1.0
+        }
+    });
+    let sum = b[0] + b[1] + b[2];
+    b.map(|x| x / sum)
 }
 
 /// Blur, coarse pixels and noise of lens and sensor.
@@ -285,9 +356,7 @@ fn expose(mut image: RgbImage, scene: &Scene) -> RgbImage {
         let sigma = lens.noise * (1.2 - 0.6 * smooth(0.0, 1.0, linear(pixel.0).y));
         let grey = normal(&mut rng);
         for c in &mut pixel.0 {
-            *c = (f32::from(*c) + sigma * 0.7 * (grey + normal(&mut rng)))
-                .round()
-                .clamp(0.0, 255.0) as u8;
+            *c = (f32::from(*c) + sigma * 0.7 * (grey + normal(&mut rng)) + 0.5) as u8;
         }
     }
     image

@@ -18,6 +18,7 @@ use super::scene::Studio;
 use super::shards::{Shards, describe};
 use super::surroundings::Panorama;
 use super::truth::Truth;
+use super::wardrobe::Wardrobe;
 use crate::body::PARTS;
 use crate::frame::load_image;
 use crate::pack::{BodyNames, Pack, PackError, sha256_hex};
@@ -41,7 +42,8 @@ const SHARD_FORMAT: &str = "neuralsmpl-synth-1";
 const EXAMPLES: &str = "\
 Examples:
   neuralsmpl synth --out people                                   48 pictures to look at
-  neuralsmpl synth --out data --format tar --count 10000 --threads 2 --hdri panoramas   to learn from
+  neuralsmpl synth --out data --format tar --count 10000 --threads 2 --hdri panoramas \\
+    --clothes training/data/clothes.safetensors                   to learn from
 
 A tar run that was stopped goes on where it was when it is started again with the same options.";
 
@@ -85,6 +87,9 @@ pub struct SynthArgs {
     /// Folder of photographs for backgrounds
     #[arg(long, value_name = "DIR")]
     pub photos: Option<PathBuf>,
+    /// Clothes for 6 in 10 people: a file of training/bake_clothes.py (default: made-up clothes for all)
+    #[arg(long, value_name = "FILE")]
+    pub clothes: Option<PathBuf>,
     /// Side of the pictures in pixels, a multiple of 4 from 64 to 512
     #[arg(long, value_name = "PX", default_value_t = 256)]
     pub size: usize,
@@ -100,12 +105,15 @@ pub struct SynthArgs {
 pub fn run(args: &SynthArgs) -> Result<(), SynthError> {
     check(args)?;
     let pack = Pack::load(&args.pack)?;
-    let studio = open_studio(
+    let mut studio = open_studio(
         &pack,
         args.poses.as_deref(),
         args.hdri.as_deref(),
         args.photos.as_deref(),
     )?;
+    if let Some(path) = &args.clothes {
+        studio.wardrobe = Some(Wardrobe::read(path, &pack.body)?);
+    }
     fs::create_dir_all(&args.out).map_err(|e| write_error(&args.out, &e))?;
     let bar = progress(u64::from(args.count));
     let shown = match args.format {
@@ -256,6 +264,7 @@ fn description(args: &SynthArgs, pack: &Pack) -> Result<Value, SynthError> {
             (Some(path), _) => Some(hash(path)?),
             (None, entry) => entry.as_ref().map(|e| e.sha256.clone()),
         },
+        "clothes_sha256": args.clothes.as_deref().map(hash).transpose()?,
         "panoramas": names(&args.hdri, &PANORAMAS, ".hdr")?,
         "photos": names(&args.photos, &PHOTOS, "photograph")?,
         "parts": PARTS,

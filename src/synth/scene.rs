@@ -13,6 +13,7 @@ use super::look::Look;
 use super::poses::{PoseSource, rotation};
 use super::seen::reach;
 use super::surroundings::{Backdrop, Panorama, Room};
+use super::wardrobe::Wardrobe;
 use crate::body::{Body, Pose};
 use crate::cpu::pose::{Joints, pose as run_pose};
 use crate::cpu::skin::{pose_feature, skin};
@@ -21,6 +22,8 @@ use crate::limits::{MAX_BETAS, MAX_JOINTS};
 
 /// A crop's side over the diameter of the circle around the person, as the landmark network was trained.
 const CROP_SCALE: f32 = 1.25;
+/// Share of the people who wear clothes of the wardrobe where there is one.
+const WARDROBE: f32 = 0.6;
 /// Least depth of any vertex, metres.
 const NEAREST: f32 = 0.6;
 
@@ -38,6 +41,8 @@ pub struct Studio<'a> {
     pub panoramas: Vec<Panorama>,
     /// Background photographs.
     pub photos: Vec<RgbImage>,
+    /// Clothes that some of the people wear.
+    pub wardrobe: Option<Wardrobe>,
 }
 
 /// Everything that decides a picture.
@@ -117,6 +122,7 @@ impl<'a> Studio<'a> {
             poses,
             panoramas: Vec::new(),
             photos: Vec::new(),
+            wardrobe: None,
         })
     }
 
@@ -130,7 +136,12 @@ impl<'a> Studio<'a> {
         let world_to_camera = framing.camera(rng);
         let pose = self.pose(framing, rng, &intrinsics, frame, world_to_camera);
         let region = framing.region(self.body, &pose, &intrinsics, rng);
-        let look = Look::sample(&self.anatomy, rng);
+        let mut look = Look::sample(&self.anatomy, rng);
+        if let Some(wardrobe) = &self.wardrobe
+            && chance(rng, WARDROBE)
+        {
+            look.put_on(wardrobe.sample(rng), wardrobe);
+        }
         let (backdrop, light) = self.surroundings(rng);
         let white = (light.sky.mean() + 0.25 * light.sun_light).dot(Vec3::new(0.3, 0.6, 0.1));
         Scene {

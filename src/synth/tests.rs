@@ -197,6 +197,7 @@ fn options_are_checked_before_anything_is_read() {
         poses: None,
         hdri: None,
         photos: None,
+        clothes: None,
         size: 65,
         threads: 1,
     };
