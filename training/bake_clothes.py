@@ -39,7 +39,9 @@ CELL = 0.011
 """Vertices of a piece within one cube of this side are merged, metres: about a pixel of the pictures."""
 REACH = 0.08
 """Skin farther from a garment than this is not under it, metres."""
-LEAST_FACES = 30
+COARSER = 1.2
+"""Growth of the cubes from one try to the next."""
+LEAST_FACES, MOST_FACES = 30, 2600
 KINDS = ("upper", "lower", "shoes", "socks", "hat", "hair")
 HIDDEN_TOO = {"upper": 0.0, "lower": 0.0, "shoes": 0.03, "socks": 0.02, "hat": 0.03, "hair": 0.0}
 """Skin this close to a piece is under it even where the .mhclo file does not say so, metres."""
@@ -81,7 +83,7 @@ def parse_mhclo(name, text, faces):
         elif words[0] in ("x_scale", "y_scale", "z_scale"):
             scales["xyz".index(words[0][0])] = (int(words[1]), int(words[2]), float(words[3]))
         elif not words[0].lstrip("-").replace(".", "").isdigit():
-            section = None
+            continue
         elif section == "verts" and len(words) == 1:
             corners.append([int(words[0])] * 3)
             weights.append([1.0, 0, 0])
@@ -128,15 +130,20 @@ def components(faces, count):
     return connected_components(graph, False)[1]
 
 
-def clustered(points, faces, label):
-    """Merges vertices of one connected piece that share a cube: index [N] into the new vertices, new faces."""
-    key = np.c_[np.floor(points / CELL).astype(int), label]
+def clustered(points, faces, label, cell=CELL):
+    """Merges vertices of one connected piece that share a cube: index [N] into the new vertices, new faces.
+
+    The cubes grow until few enough faces are left.
+    """
+    key = np.c_[np.floor(points / cell).astype(int), label]
     _, index = np.unique(key, axis=0, return_inverse=True)
     index = index.reshape(-1)
-    faces = index[faces]
+    original, faces = faces, index[faces]
     proper = (faces[:, 0] != faces[:, 1]) & (faces[:, 1] != faces[:, 2]) & (faces[:, 2] != faces[:, 0])
     faces = faces[proper]
     _, first = np.unique(np.sort(faces, 1), axis=0, return_index=True)
+    if len(first) > MOST_FACES:
+        return clustered(points, original, label, cell * COARSER)
     return index, faces[np.sort(first)]
 
 
@@ -248,7 +255,7 @@ def bake(body, archive, only):
             np.add.at(blend, index, dense)
             again = np.zeros(index.max() + 1, int)
             again[used] = np.arange(len(used))
-            stamp = (int(k), len(used), *np.round(place[used].mean(0), 3))
+            stamp = (int(k), (faces - faces.min()).tobytes())
             if len(merged) < LEAST_FACES or stamp in known:
                 continue
             known.add(stamp)

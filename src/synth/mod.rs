@@ -3,8 +3,10 @@
 //! Learning and evaluation draw their pictures here; the raster is the fit's own.
 
 mod anatomy;
+mod crowd;
 mod dice;
 mod fabric;
+mod files;
 mod framing;
 mod light;
 mod look;
@@ -22,6 +24,7 @@ mod wardrobe;
 mod wear;
 
 pub use anatomy::Anatomy;
+pub use crowd::Passer;
 pub use framing::Framing;
 pub use light::Light;
 pub use look::Look;

@@ -12,6 +12,7 @@ use super::scene::{Scene, Studio};
 use super::surroundings::{backdrop, tone};
 use super::truth::Truth;
 use super::wear::{Kind, Part, dress};
+use crate::body::Pose;
 use crate::cpu::pose::{Joints, pose as run_pose};
 use crate::cpu::project::project;
 use crate::cpu::raster;
@@ -44,28 +45,41 @@ pub fn render(studio: &Studio<'_>, scene: &Scene, size: usize, grid: usize) -> R
     render_known(studio, scene, size, Truth::of(studio, scene, size, grid))
 }
 
-/// [`render`] for a scene whose truth is known.
-pub fn render_known(studio: &Studio<'_>, scene: &Scene, size: usize, truth: Truth) -> Rendered {
-    let figure = Figure::new(studio, scene, size);
+/// [`render`] for a scene whose truth is known; other people hide what they stand in front of.
+pub fn render_known(studio: &Studio<'_>, scene: &Scene, size: usize, mut truth: Truth) -> Rendered {
+    let others = scene.others.iter().map(|o| (&o.pose, &o.look));
+    let figures: Vec<Figure<'_>> = std::iter::once((&scene.pose, &scene.look))
+        .chain(others)
+        .map(|(pose, look)| Figure::new(studio, scene, pose, look, size))
+        .collect();
     let mut image = RgbImage::new(size as u32, size as u32);
     let mut mask = GrayImage::new(size as u32, size as u32);
     let wide = size * SAMPLES;
+    if figures.len() > 1 {
+        let grid = truth.grid;
+        truth.hide_behind(studio, scene, |cell| {
+            let middle = |i: usize| (2 * i + 1) * wide / (2 * grid);
+            let at = middle(cell / grid) * wide + middle(cell % grid);
+            let depths = figures[1..].iter().filter_map(|f| f.samples[at]);
+            depths.map(|s| s.depth).fold(f32::INFINITY, f32::min)
+        });
+    }
     let whole = (SAMPLES * SAMPLES) as f32;
     for y in 0..size {
         for x in 0..size {
             if !scene.shows(Vec2::new(x as f32 + 0.5, y as f32 + 0.5), size) {
                 continue;
             }
-            let (mut light, covered) = figure.pixel(studio, scene, x, y, wide);
+            let (mut light, covered, own) = pixel(&figures, studio, scene, x, y, wide);
             if covered < whole {
-                light += (whole - covered) * figure.behind(studio, scene, x, y, size);
+                light += (whole - covered) * behind(&figures, studio, scene, x, y, size);
             }
-            let pixel = srgb(light / whole * scene.lens.white);
-            image.put_pixel(x as u32, y as u32, Rgb(pixel));
+            let colour = srgb(light / whole * scene.lens.white);
+            image.put_pixel(x as u32, y as u32, Rgb(colour));
             mask.put_pixel(
                 x as u32,
                 y as u32,
-                Luma([(covered / whole * 255.0 + 0.5) as u8]),
+                Luma([(own / whole * 255.0 + 0.5) as u8]),
             );
         }
     }
@@ -77,8 +91,88 @@ pub fn render_known(studio: &Studio<'_>, scene: &Scene, size: usize, truth: Trut
     }
 }
 
+/// Display-linear light of a pixel's samples that show people, summed; how many do, and how many the first.
+///
+/// Samples of one surface share the light of one place: the pixel's centre where it covers the pixel.
+fn pixel(
+    figures: &[Figure<'_>],
+    studio: &Studio<'_>,
+    scene: &Scene,
+    x: usize,
+    y: usize,
+    wide: usize,
+) -> (Vec3, f32, f32) {
+    let place = |sub: usize| (x * SAMPLES + sub % SAMPLES, y * SAMPLES + sub / SAMPLES);
+    let samples: [Option<(usize, Sample)>; SAMPLES * SAMPLES] = std::array::from_fn(|sub| {
+        let (sx, sy) = place(sub);
+        let all = figures.iter().enumerate();
+        all.filter_map(|(i, f)| f.samples[sy * wide + sx].map(|s| (i, s)))
+            .min_by(|a, b| a.1.depth.total_cmp(&b.1.depth))
+    });
+    let Some(first) = samples.iter().flatten().next().copied() else {
+        return (Vec3::ZERO, 0.0, 0.0);
+    };
+    let same = |(figure, sample): (usize, Sample)| {
+        figure == first.0
+            && sample.layer == first.1.layer
+            && (sample.depth - first.1.depth).abs() < FLAT_M
+    };
+    let whole = samples.iter().all(|s| s.is_some_and(same));
+    let shade = |(figure, sample): (usize, Sample), sub: usize| {
+        let at = if whole {
+            Vec2::new((x * SAMPLES) as f32, (y * SAMPLES) as f32) + 0.5 * SAMPLES as f32
+        } else {
+            let (sx, sy) = place(sub);
+            Vec2::new(sx as f32 + 0.5, sy as f32 + 0.5)
+        };
+        tone(figures[figure].radiance(studio, scene, sample, at) * scene.exposure)
+    };
+    let (mut light, mut covered, mut own, mut shared) = (Vec3::ZERO, 0.0, 0.0, None);
+    for (sub, found) in samples.iter().enumerate() {
+        let Some(found) = *found else { continue };
+        covered += 1.0;
+        own += if found.0 == 0 { 1.0 } else { 0.0 };
+        light += if same(found) {
+            *shared.get_or_insert_with(|| shade(found, sub))
+        } else {
+            shade(found, sub)
+        };
+    }
+    (light, covered, own)
+}
+
+/// Display-linear background of a pixel, darkened where people shade the floor.
+fn behind(
+    figures: &[Figure<'_>],
+    studio: &Studio<'_>,
+    scene: &Scene,
+    x: usize,
+    y: usize,
+    size: usize,
+) -> Vec3 {
+    let crop = Vec2::new(x as f32 + 0.5, y as f32 + 0.5);
+    let k = &scene.intrinsics;
+    let ideal = scene.region.to_image(crop, size as f32);
+    let ray = Vec3::new((ideal.x - k.cx) / k.fx, (ideal.y - k.cy) / k.fy, 1.0);
+    let world = (scene.world_to_camera.transpose() * ray).normalize();
+    let colour = backdrop(
+        &scene.backdrop,
+        &studio.panoramas,
+        &studio.photos,
+        scene.exposure,
+        world,
+        crop / size as f32,
+    );
+    if world.y > -0.02 {
+        return colour;
+    }
+    let shaded = figures.iter().map(|f| f.floor_light(scene, world));
+    colour * shaded.product::<f32>()
+}
+
 /// A dressed person in the camera frame, rastered and ready to be shaded.
-struct Figure {
+struct Figure<'a> {
+    look: &'a Look,
     parts: Vec<Part>,
     vertices: Vec<Vec<Vec3>>,
     points: Vec<Vec<Vec3>>,
@@ -94,10 +188,10 @@ struct Figure {
     touches: Vec<Vec3>,
 }
 
-impl Figure {
-    fn new(studio: &Studio<'_>, scene: &Scene, size: usize) -> Self {
-        let (body, pose) = (studio.body, &scene.pose);
-        let parts = dress(body, &studio.anatomy, studio.wardrobe.as_ref(), &scene.look);
+impl<'a> Figure<'a> {
+    fn new(studio: &Studio<'_>, scene: &Scene, pose: &Pose, look: &'a Look, size: usize) -> Self {
+        let body = studio.body;
+        let parts = dress(body, &studio.anatomy, studio.wardrobe.as_ref(), look);
         let mut joints = Joints::default();
         run_pose(body, pose, &mut joints);
         let mut feature = [0.0; 9 * MAX_JOINTS];
@@ -167,6 +261,7 @@ impl Figure {
             .filter(|p| p.y < floor + 0.25)
             .collect();
         Self {
+            look,
             samples: std::mem::take(&mut layers.samples),
             parts,
             vertices,
@@ -182,53 +277,6 @@ impl Figure {
         }
     }
 
-    /// Display-linear light of a pixel's samples that show the person, summed, and how many do.
-    ///
-    /// Samples of one surface share the light of one place: the pixel's centre where it covers the pixel.
-    fn pixel(
-        &self,
-        studio: &Studio<'_>,
-        scene: &Scene,
-        x: usize,
-        y: usize,
-        wide: usize,
-    ) -> (Vec3, f32) {
-        let place = |sub: usize| (x * SAMPLES + sub % SAMPLES, y * SAMPLES + sub / SAMPLES);
-        let samples: [Option<Sample>; SAMPLES * SAMPLES] = std::array::from_fn(|sub| {
-            let (sx, sy) = place(sub);
-            self.samples[sy * wide + sx]
-        });
-        let Some(first) = samples.iter().position(Option::is_some) else {
-            return (Vec3::ZERO, 0.0);
-        };
-        let same = |s: &Option<Sample>| match (s, samples[first]) {
-            (Some(a), Some(b)) => a.layer == b.layer && (a.depth - b.depth).abs() < FLAT_M,
-            _ => false,
-        };
-        let centre = Vec2::new((x * SAMPLES) as f32, (y * SAMPLES) as f32) + 0.5 * SAMPLES as f32;
-        let whole = samples.iter().all(same);
-        let shade = |sample: Sample, sub: usize| {
-            let (sx, sy) = place(sub);
-            let at = if whole {
-                centre
-            } else {
-                Vec2::new(sx as f32 + 0.5, sy as f32 + 0.5)
-            };
-            tone(self.radiance(studio, scene, sample, at) * scene.exposure)
-        };
-        let (mut light, mut covered, mut shared) = (Vec3::ZERO, 0.0, None);
-        for (sub, sample) in samples.iter().enumerate() {
-            let Some(found) = *sample else { continue };
-            covered += 1.0;
-            light += if same(sample) {
-                *shared.get_or_insert_with(|| shade(found, sub))
-            } else {
-                shade(found, sub)
-            };
-        }
-        (light, covered)
-    }
-
     /// Light that a sample of the person sends to the camera; `at` is its place on the raster.
     fn radiance(&self, studio: &Studio<'_>, scene: &Scene, sample: Sample, at: Vec2) -> Vec3 {
         let l = sample.layer as usize;
@@ -238,7 +286,7 @@ impl Figure {
         let blend = |of: &[Vec3]| b[0] * of[face[0]] + b[1] * of[face[1]] + b[2] * of[face[2]];
         let nearest = (0..3).fold(0, |n, i| if b[i] > b[n] { i } else { n });
         let cover = part.cover.get(face[nearest]).copied().unwrap_or(0);
-        let surface = surface(studio, &scene.look, part.kind, cover, blend(&part.pattern));
+        let surface = surface(studio, self.look, part.kind, cover, blend(&part.pattern));
         let at = blend(&self.vertices[l]);
         let eye = -at.normalize_or_zero();
         let mut normal = blend(&self.normals[l]).normalize_or(eye);
@@ -263,24 +311,8 @@ impl Figure {
         surface.albedo * (ambient + sun * facing.max(0.0)) + surface.gloss * shine
     }
 
-    /// Display-linear background of a pixel, darkened where the person shades the floor.
-    fn behind(&self, studio: &Studio<'_>, scene: &Scene, x: usize, y: usize, size: usize) -> Vec3 {
-        let crop = Vec2::new(x as f32 + 0.5, y as f32 + 0.5);
-        let k = &scene.intrinsics;
-        let ideal = scene.region.to_image(crop, size as f32);
-        let ray = Vec3::new((ideal.x - k.cx) / k.fx, (ideal.y - k.cy) / k.fy, 1.0);
-        let world = (self.camera_to_world * ray).normalize();
-        let colour = backdrop(
-            &scene.backdrop,
-            &studio.panoramas,
-            &studio.photos,
-            scene.exposure,
-            world,
-            crop / size as f32,
-        );
-        if world.y > -0.02 {
-            return colour;
-        }
+    /// What is left of the floor's light where a world direction meets it, 0..=1.
+    fn floor_light(&self, scene: &Scene, world: Vec3) -> f32 {
         let ground = world * (self.floor / world.y);
         let contact = self
             .touches
@@ -299,7 +331,7 @@ impl Figure {
         } else {
             1.0
         };
-        colour * (1.0 - 0.55 * contact) * (1.0 - share * (1.0 - lit))
+        (1.0 - 0.55 * contact) * (1.0 - share * (1.0 - lit))
     }
 }
 

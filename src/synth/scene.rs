@@ -6,6 +6,7 @@ use rand::Rng;
 
 use super::SynthError;
 use super::anatomy::{Anatomy, joint};
+use super::crowd::Passer;
 use super::dice::{between, chance, normal, pick};
 use super::framing::Framing;
 use super::light::Light;
@@ -43,6 +44,8 @@ pub struct Studio<'a> {
     pub photos: Vec<RgbImage>,
     /// Clothes that some of the people wear.
     pub wardrobe: Option<Wardrobe>,
+    /// Other people of a scene: for evaluation only, networks learn from one person at a time.
+    pub others: u32,
 }
 
 /// Everything that decides a picture.
@@ -74,6 +77,8 @@ pub struct Scene {
     pub bounded: bool,
     /// Quality of the JPEG, 1..=100.
     pub quality: u8,
+    /// Other people; the truth is not theirs.
+    pub others: Vec<Passer>,
 }
 
 impl Scene {
@@ -123,6 +128,7 @@ impl<'a> Studio<'a> {
             panoramas: Vec::new(),
             photos: Vec::new(),
             wardrobe: None,
+            others: 0,
         })
     }
 
@@ -136,15 +142,10 @@ impl<'a> Studio<'a> {
         let world_to_camera = framing.camera(rng);
         let pose = self.pose(framing, rng, &intrinsics, frame, world_to_camera);
         let region = framing.region(self.body, &pose, &intrinsics, rng);
-        let mut look = Look::sample(&self.anatomy, rng);
-        if let Some(wardrobe) = &self.wardrobe
-            && chance(rng, WARDROBE)
-        {
-            look.put_on(wardrobe.sample(rng), wardrobe);
-        }
+        let look = self.look(rng);
         let (backdrop, light) = self.surroundings(rng);
         let white = (light.sky.mean() + 0.25 * light.sun_light).dot(Vec3::new(0.3, 0.6, 0.1));
-        Scene {
+        let mut scene = Scene {
             pose,
             intrinsics,
             frame,
@@ -158,7 +159,24 @@ impl<'a> Studio<'a> {
             seed: rng.random(),
             bounded: framing.is_bounded(rng),
             quality: framing.quality(rng),
+            others: Vec::new(),
+        };
+        // Last, so that the person is the same with and without others.
+        scene.others = (0..self.others)
+            .filter_map(|_| self.passer(&scene, rng))
+            .collect();
+        scene
+    }
+
+    /// Random looks.
+    pub fn look(&self, rng: &mut impl Rng) -> Look {
+        let mut look = Look::sample(&self.anatomy, rng);
+        if let Some(wardrobe) = &self.wardrobe
+            && chance(rng, WARDROBE)
+        {
+            look.put_on(wardrobe.sample(rng), wardrobe);
         }
+        look
     }
 
     fn pose(
@@ -169,6 +187,23 @@ impl<'a> Studio<'a> {
         frame: [u32; 2],
         world_to_camera: Mat3,
     ) -> Pose {
+        let mut pose = self.stance(rng, world_to_camera);
+        let (height, at) = framing.place(frame, rng);
+        let depth = k.fy * 1.7 * self.anatomy.scale / height;
+        let ray = Vec3::new((at.x - k.cx) / k.fx, (at.y - k.cy) / k.fy, 1.0);
+        let mut joints = Joints::default();
+        run_pose(self.body, &pose, &mut joints);
+        pose.translation = ray * depth - joints.rest[0];
+        let (vertices, _) = posed(self.body, &pose);
+        let nearest = vertices.iter().map(|v| v.z).fold(f32::INFINITY, f32::min);
+        if nearest < NEAREST {
+            pose.translation += ray * (NEAREST - nearest);
+        }
+        pose
+    }
+
+    /// Random shape and rotations with any heading; no translation.
+    pub fn stance(&self, rng: &mut impl Rng, world_to_camera: Mat3) -> Pose {
         let mut pose = Pose::default();
         for beta in &mut pose.betas[..MAX_BETAS] {
             *beta = normal(rng).clamp(-2.5, 2.5);
@@ -184,17 +219,6 @@ impl<'a> Studio<'a> {
         let heading =
             Mat3::from_rotation_y(between(rng, -std::f32::consts::PI, std::f32::consts::PI));
         pose.rotations[0] = world_to_camera * heading * pose.rotations[0];
-        let (height, at) = framing.place(frame, rng);
-        let depth = k.fy * 1.7 * self.anatomy.scale / height;
-        let ray = Vec3::new((at.x - k.cx) / k.fx, (at.y - k.cy) / k.fy, 1.0);
-        let mut joints = Joints::default();
-        run_pose(self.body, &pose, &mut joints);
-        pose.translation = ray * depth - joints.rest[0];
-        let (vertices, _) = posed(self.body, &pose);
-        let nearest = vertices.iter().map(|v| v.z).fold(f32::INFINITY, f32::min);
-        if nearest < NEAREST {
-            pose.translation += ray * (NEAREST - nearest);
-        }
         pose
     }
 
