@@ -64,10 +64,11 @@ pub fn render_known(studio: &Studio<'_>, scene: &Scene, size: usize, mut truth: 
             depths.map(|s| s.depth).fold(f32::INFINITY, f32::min)
         });
     }
+    let shown = scene.shown(size);
     let whole = (SAMPLES * SAMPLES) as f32;
     for y in 0..size {
         for x in 0..size {
-            if !scene.shows(Vec2::new(x as f32 + 0.5, y as f32 + 0.5), size) {
+            if !shown[y * size + x] {
                 continue;
             }
             let (mut light, covered, own) = pixel(&figures, studio, scene, x, y, wide);
@@ -84,7 +85,7 @@ pub fn render_known(studio: &Studio<'_>, scene: &Scene, size: usize, mut truth: 
         }
     }
     Rendered {
-        image: expose(image, scene),
+        image: expose(image, scene, &shown),
         mask,
         truth,
         quality: scene.quality,
@@ -229,7 +230,13 @@ impl<'a> Figure<'a> {
             .zip(&vertices)
             .map(|(p, v)| (v.as_slice(), p.faces.as_slice()))
             .collect();
-        let mut open = openness(&meshes, &normals, &mut layers);
+        // The lining adds nothing to how much sky is seen from outside.
+        let outside: Vec<(&[Vec3], &[[u32; 3]])> = parts
+            .iter()
+            .zip(&vertices)
+            .map(|(p, v)| (v.as_slice(), &p.faces[..p.outer]))
+            .collect();
+        let mut open = openness(&outside, &normals, &mut layers);
         // Where skin shows through clothes it is drawn as cloth, and lit as such.
         for (o, _) in open[0]
             .iter_mut()
@@ -367,7 +374,7 @@ fn inner(b: [f32; 3]) -> [f32; 3] {
 }
 
 /// Blur, coarse pixels and noise of lens and sensor.
-fn expose(mut image: RgbImage, scene: &Scene) -> RgbImage {
+fn expose(mut image: RgbImage, scene: &Scene, shown: &[bool]) -> RgbImage {
     let lens = scene.lens;
     let (w, h) = image.dimensions();
     if lens.blur > 0.3 {
@@ -379,8 +386,8 @@ fn expose(mut image: RgbImage, scene: &Scene) -> RgbImage {
         image = imageops::resize(&coarse, w, h, imageops::FilterType::Triangle);
     }
     let mut rng = ChaCha8Rng::seed_from_u64(scene.seed);
-    for (x, y, pixel) in image.enumerate_pixels_mut() {
-        if !scene.shows(Vec2::new(x as f32 + 0.5, y as f32 + 0.5), w as usize) {
+    for (pixel, &shown) in image.pixels_mut().zip(shown) {
+        if !shown {
             *pixel = Rgb([0; 3]);
             continue;
         }

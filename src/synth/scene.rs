@@ -82,6 +82,23 @@ pub struct Scene {
 }
 
 impl Scene {
+    /// Whether the picture shows each pixel of a crop of `size` pixels a side, row by row.
+    pub fn shown(&self, size: usize) -> Vec<bool> {
+        if !self.bounded {
+            return vec![true; size * size];
+        }
+        let side = size as f32;
+        let corner = self.region.to_image(Vec2::ZERO, side);
+        let right = (self.region.to_image(Vec2::new(side, 0.0), side) - corner) / side;
+        let (down, frame) = (right.perp(), self.frame.map(|n| n as f32));
+        let pixel = |i: usize| {
+            let (x, y) = ((i % size) as f32 + 0.5, (i / size) as f32 + 0.5);
+            let p = corner + right * x + down * y;
+            p.x >= 0.0 && p.y >= 0.0 && p.x < frame[0] && p.y < frame[1]
+        };
+        (0..size * size).map(pixel).collect()
+    }
+
     /// Whether the picture shows the point of a crop of `size` cells a side.
     pub fn shows(&self, crop: Vec2, size: usize) -> bool {
         let within = |p: Vec2, w: f32, h: f32| p.x >= 0.0 && p.y >= 0.0 && p.x < w && p.y < h;
