@@ -89,6 +89,8 @@ pub struct Body {
     pub limbs: Vec<(u8, u8)>,
     /// The limb a vertex belongs to: its joint of largest weight.
     pub vertex_limb: Vec<u8>,
+    /// Class of each vertex among [`PARTS`]; 0 where its joint has a name that SMPL does not have.
+    pub vertex_part: Vec<u8>,
 }
 
 impl Body {

@@ -1,6 +1,6 @@
-//! The parts that a person is divided into, in the order that networks and truth files number them.
+//! Parts of the body that a network can name: classes of the `parts` output (docs/pack.md).
 
-/// Names of the parts; 0 is the background.
+/// Names of the classes in the network's order; class 0 is everything that is not the person.
 pub const PARTS: [&str; 15] = [
     "background",
     "head",
@@ -19,7 +19,7 @@ pub const PARTS: [&str; 15] = [
     "right_foot",
 ];
 
-/// The part that belongs to one of SMPL's joints; a vertex's part is that of its `vertex_limb`.
+/// Class of the vertices that belong to a joint of this name; `None` for a name SMPL does not have.
 pub fn part_of_joint(name: &str) -> Option<u8> {
     Some(match name {
         "neck" | "head" => 1,

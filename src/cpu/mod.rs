@@ -1,10 +1,11 @@
 //! The stages on the CPU, one file each, and the workspace that runs them in order:
-//! pose → skin → project → raster → score → silhouette → keypoints → adjoint → normal → priors.
+//! pose → skin → project → raster → score (with parts) → silhouette → keypoints → adjoint → normal → priors.
 
 pub mod adjoint;
 pub mod keypoints;
 pub mod likelihood;
 pub mod normal;
+pub mod parts;
 pub mod pose;
 pub mod priors;
 pub mod project;

@@ -9,7 +9,7 @@ mod tensors;
 
 pub use manifest::{
     AdamSettings, BackboneSettings, BodyNames, CameraSettings, EnergySettings, FileEntry,
-    FitSettings, FlexLimit, GaussNewtonSettings, Manifest, TextureSettings, Weights,
+    FitSettings, FlexLimit, GaussNewtonSettings, Manifest, StartPose, TextureSettings, Weights,
 };
 pub use seal::seal;
 pub use tensors::{Dim, TensorFile};
