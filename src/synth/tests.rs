@@ -193,22 +193,45 @@ fn panoramas_light_from_where_they_are_bright() {
 
 #[test]
 fn options_are_checked_before_anything_is_read() {
-    let args = SynthArgs {
-        out: "unused".into(),
-        count: 1,
-        format: Format::Files,
-        shard_size: 1000,
-        seed: 0,
+    let good = SynthArgs {
         pack: "missing".into(),
-        poses: None,
-        hdri: None,
-        photos: None,
-        clothes: None,
-        others: 0,
-        size: 65,
-        threads: 1,
+        ..arguments(Path::new("unused"))
     };
-    assert!(run(&args).unwrap_err().to_string().contains("--size is 65"));
+    let refused = |args: &SynthArgs| run(args).unwrap_err().to_string();
+    for (args, expected) in [
+        (
+            SynthArgs {
+                size: 65,
+                ..good.clone()
+            },
+            "--size is 65",
+        ),
+        (
+            SynthArgs {
+                others: 9,
+                ..good.clone()
+            },
+            "--others is 9, expected 0 to 8",
+        ),
+        (
+            SynthArgs {
+                shard_size: 0,
+                ..good.clone()
+            },
+            "--shard-size is 0",
+        ),
+        (
+            SynthArgs {
+                threads: 0,
+                ..good.clone()
+            },
+            "--threads is 0",
+        ),
+    ] {
+        let text = refused(&args);
+        assert!(text.contains(expected), "{text}");
+    }
+    assert!(refused(&good).contains("missing"));
 }
 
 fn arguments(out: &Path) -> SynthArgs {
