@@ -2,7 +2,8 @@
 
 What       each source joint's world rotation since its rest pose is given to the matching joint of the body's
            T-pose. Arms and legs are first turned to the rest directions of the source, so that limbs point the
-           same way afterwards (printed per limb, in degrees, against the source's own forward kinematics);
+           same way afterwards (printed per limb, in degrees, against the source's own forward kinematics, and
+           per joint in millimetres, after the source is scaled to the body's size: `place_errors`);
            the trunk, collars and the pitch of the feet keep the body's own rest shape. Heading is removed.
            From the pool, poses are picked farthest-first by joint positions, so that walking and standing
            do not crowd out the rest, then mirrored.
@@ -162,6 +163,32 @@ def limb_errors(clip, names, world, target, errors):
         errors.setdefault(name, []).append(np.abs(ours - theirs))
 
 
+def place_errors(clip, names, world, target, errors):
+    """Adds each joint's distance in mm from where the source's forward kinematics has it to `errors`.
+
+    Joints of arms and legs are seen from their shoulder or hip, those of the trunk from the pelvis. The source
+    is scaled to the body's limbs, and the body's bones get the source's lengths: what is left is what
+    retargeting got wrong (and, for trunk and feet, the rest shape that the body keeps).
+    """
+    index = [clip.joints.index(names[name]) for name in JOINTS]
+    rest, theirs = clip.rest[index], clip.places[:, index]
+    child = np.array([joint(f"{side}_{b}") for _, b in LIMBS.values() for side, *_ in SIDES])
+    lengths = lambda joints: np.linalg.norm(joints[child] - joints[PARENTS[child]], axis=-1)
+    scale = lengths(target).sum() / lengths(rest).sum()
+    ours = np.zeros((len(world), len(JOINTS), 3))
+    for k in range(1, len(JOINTS)):
+        p = PARENTS[k]
+        bone = target[k] - target[p]
+        bone = bone * (np.linalg.norm(rest[k] - rest[p]) * scale / np.linalg.norm(bone))
+        ours[:, k] = ours[:, p] + world[:, p] @ bone
+    for k, name in enumerate(JOINTS[1:], 1):
+        side, _, part = name.partition("_")
+        arm, leg = part in ("elbow", "wrist", "hand"), part in ("knee", "ankle", "foot")
+        start = joint(f"{side}_{'shoulder' if arm else 'hip'}") if arm or leg else 0
+        moved = ours[:, k] - ours[:, start] - scale * (theirs[:, k] - theirs[:, start])
+        errors.setdefault(part or name, []).append(1e3 * np.linalg.norm(moved, axis=-1))
+
+
 def degrees_between(a, b):
     cross = np.linalg.norm(np.cross(a, b), axis=-1)
     return np.degrees(np.arctan2(cross, (a * b).sum(-1)))
@@ -213,24 +240,26 @@ def contact_sheet(path, poses, target, columns=12, rows=8):
 
 
 def gather(clips, target):
-    """Local rotation vectors of the possible poses of all (clip, names), and the limb errors."""
-    pool, errors, dropped = [], {}, 0
+    """Local rotation vectors of the possible poses of all (clip, names), the limbs' errors and the joints'."""
+    pool, errors, places, dropped = [], {}, {}, 0
     for clip, names in clips:
         world = retarget(clip, names, target)
         share_forearm_twist(world)
         limb_errors(clip, names, world, target, errors)
+        place_errors(clip, names, world, target, places)
         poses = local_vectors(world)
         pool.append(poses[possible(poses)])
         dropped += len(poses) - len(pool[-1])
     print(f"{dropped} poses beyond the joint limits dropped, {sum(map(len, pool))} kept")
-    return np.concatenate(pool), errors
+    return np.concatenate(pool), errors, places
 
 
-def print_errors(label, errors):
-    print(f"{label}: error against the source's limb, degrees (mean, max)")
-    for name, parts in errors.items():
-        values = np.concatenate(parts)
-        print(f"  {name:10s} {values.mean():6.2f} {values.max():6.2f}")
+def print_errors(label, errors, places):
+    for what, table in (("limb, degrees", errors), ("joint, mm", places)):
+        print(f"{label}: error against the source's {what} (mean, p95, max)")
+        for name, parts in table.items():
+            values = np.concatenate(parts)
+            print(f"  {name:10s} {values.mean():6.2f} {np.percentile(values, 95):6.2f} {values.max():6.2f}")
 
 
 def main():
@@ -250,13 +279,13 @@ def main():
             raise SystemExit(f"retarget_mocap: {path} not found; --assets names the folder that holds mocap/")
 
     target = load_body(args.body)["j_template"].astype(float)
-    free, errors = gather(
+    free, *errors = gather(
         ((clip, names) for path, names in zip(scenes, (M2M_BASE, M2M_ADDON)) for clip in read_mesh2motion(path, FPS)),
         target)
-    print_errors("Mesh2Motion", errors)
-    cmu, errors = gather(((clip, CMU) for clip in tqdm(read_cmu(archive, CMU_FPS // FPS), desc="CMU", unit="clip")),
-                         target)
-    print_errors("CMU", errors)
+    print_errors("Mesh2Motion", *errors)
+    cmu, *errors = gather(((clip, CMU) for clip in tqdm(read_cmu(archive, CMU_FPS // FPS), desc="CMU", unit="clip")),
+                          target)
+    print_errors("CMU", *errors)
 
     args.out.mkdir(parents=True, exist_ok=True)
     cc0 = pick(free, target, args.cc0_poses)

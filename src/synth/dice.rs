@@ -43,10 +43,11 @@ pub fn lattice(x: i32, y: i32, z: i32, seed: u32) -> f32 {
 
 /// Smooth value noise in 0..=1, one feature per unit.
 pub fn noise(p: Vec3, seed: u32) -> f32 {
-    let base = p.floor();
-    let f = p - base;
+    // Rounding towards zero and stepping down is faster than `floor` without SSE4.1.
+    let below = |x: f32| x as i32 - i32::from(x < x as i32 as f32);
+    let (x, y, z) = (below(p.x), below(p.y), below(p.z));
+    let f = p - Vec3::new(x as f32, y as f32, z as f32);
     let f = f * f * (3.0 - 2.0 * f);
-    let (x, y, z) = (base.x as i32, base.y as i32, base.z as i32);
     let lerp = |a: f32, b: f32, t: f32| a + (b - a) * t;
     let row = |y: i32, z: i32| lerp(lattice(x, y, z, seed), lattice(x + 1, y, z, seed), f.x);
     let plane = |z: i32| lerp(row(y, z), row(y + 1, z), f.y);

@@ -6,6 +6,7 @@ use rand::Rng;
 use super::anatomy::{Anatomy, joint};
 use super::dice::{between, chance, fractal, noise, pick, smooth};
 use super::fabric::{Fabric, cloth_colour, hair_colour, skin_colour};
+use super::wardrobe::{Kind, Material, Outfit, Wardrobe};
 
 /// What a surface point is made of.
 #[derive(Clone, Copy, Debug)]
@@ -74,9 +75,39 @@ pub struct Look {
     pub sock: (Vec3, f32),
     /// Noise seed.
     pub seed: u32,
+    /// Clothes of the wardrobe; the body's own cloth is left out below the neck then.
+    pub outfit: Option<Outfit>,
 }
 
 impl Look {
+    /// Puts on clothes of the wardrobe in place of those above.
+    pub fn put_on(&mut self, outfit: Outfit, wardrobe: &Wardrobe) {
+        if outfit.wears(wardrobe, Kind::Hair) || outfit.wears(wardrobe, Kind::Hat) {
+            // Under hair and hats the skull is only painted.
+            (self.hair, self.hair_depth) = (Hair::Short, 0.0);
+        }
+        (self.top, self.skirt) = (None, None);
+        self.outfit = Some(outfit);
+    }
+
+    /// The surface of a worn piece at a T-pose point.
+    pub fn worn(&self, a: &Anatomy, number: usize, p: Vec3) -> Option<Surface> {
+        let (_, material) = self.outfit.as_ref()?.worn.get(number)?;
+        Some(match material {
+            Material::Cloth(fabric) => cloth(fabric, p, p.y > a.waist && a.along_arm(p) > 0.0),
+            Material::Leather(colour) => gloss(*colour, 0.2),
+            Material::Hair => self.hair_at(p),
+        })
+    }
+
+    /// Head and skin without clothes at a T-pose point.
+    pub fn bare(&self, a: &Anatomy, p: Vec3) -> Surface {
+        if p.y > a.joints[joint::NECK].y + 0.02 * a.scale && p.x.abs() < 0.16 * a.scale {
+            return self.head(a, p);
+        }
+        self.skin_at(a, p)
+    }
+
     /// A random person.
     pub fn sample(anatomy: &Anatomy, rng: &mut impl Rng) -> Self {
         let s = anatomy.scale;
@@ -152,6 +183,7 @@ impl Look {
                 ankle + between(rng, -0.02, 0.2) * s,
             ),
             seed: rng.random(),
+            outfit: None,
         }
     }
 
@@ -217,6 +249,9 @@ impl Look {
                 Hair::Cap => inside * 0.015 * s,
                 Hair::Short | Hair::Long => inside * self.hair_depth,
             };
+        }
+        if self.outfit.is_some() {
+            return 0.0;
         }
         if self.top.is_some() && self.in_top(a, p) {
             return self.top_depth;

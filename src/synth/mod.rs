@@ -3,8 +3,10 @@
 //! Learning and evaluation draw their pictures here; the raster is the fit's own.
 
 mod anatomy;
+mod crowd;
 mod dice;
 mod fabric;
+mod files;
 mod framing;
 mod light;
 mod look;
@@ -18,9 +20,11 @@ mod seen;
 mod shards;
 mod surroundings;
 mod truth;
+mod wardrobe;
 mod wear;
 
 pub use anatomy::Anatomy;
+pub use crowd::Passer;
 pub use framing::Framing;
 pub use light::Light;
 pub use look::Look;
@@ -31,6 +35,7 @@ pub use run::{Format, SynthArgs, learning_picture, open_studio, picture, run};
 pub use scene::{Lens, Scene, Studio, region_around};
 pub use surroundings::{Backdrop, Panorama};
 pub use truth::Truth;
+pub use wardrobe::{Outfit, Wardrobe};
 
 use std::path::PathBuf;
 
@@ -58,6 +63,14 @@ pub enum SynthError {
     /// A panorama cannot be decoded.
     #[error("{}: {message}, expected an equirectangular Radiance .hdr panorama; restore the file", path.display())]
     Panorama {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// A clothes file is not as described.
+    #[error("{}: {message}; re-run training/bake_clothes.py", path.display())]
+    Wardrobe {
         /// The file.
         path: PathBuf,
         /// What is wrong.

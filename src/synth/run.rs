@@ -10,6 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 
 use super::SynthError;
+use super::files::write_files;
 use super::framing::Framing;
 use super::poses::PoseSource;
 use super::record::{record, vertex_parts};
@@ -18,13 +19,14 @@ use super::scene::Studio;
 use super::shards::{Shards, describe};
 use super::surroundings::Panorama;
 use super::truth::Truth;
+use super::wardrobe::Wardrobe;
 use crate::body::PARTS;
 use crate::frame::load_image;
-use crate::pack::{BodyNames, Pack, PackError, sha256_hex};
+use crate::pack::{Pack, PackError, sha256_hex};
 use crate::view::contact_sheet;
 
 /// Pictures on the contact sheet.
-const SHEET: u32 = 48;
+pub(super) const SHEET: u32 = 48;
 /// Crop pixels per feature cell.
 const STRIDE: usize = 4;
 
@@ -41,9 +43,13 @@ const SHARD_FORMAT: &str = "neuralsmpl-synth-1";
 const EXAMPLES: &str = "\
 Examples:
   neuralsmpl synth --out people                                   48 pictures to look at
-  neuralsmpl synth --out data --format tar --count 10000 --threads 2 --hdri panoramas   to learn from
+  neuralsmpl synth --out data --format tar --count 10000 --threads 2 --hdri panoramas \\
+    --clothes training/data/clothes.safetensors                   to learn from
 
 A tar run that was stopped goes on where it was when it is started again with the same options.";
+
+/// Most other people of a picture.
+const MAX_OTHERS: u32 = 8;
 
 /// How pictures and truth are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -85,6 +91,12 @@ pub struct SynthArgs {
     /// Folder of photographs for backgrounds
     #[arg(long, value_name = "DIR")]
     pub photos: Option<PathBuf>,
+    /// Clothes for 6 in 10 people: a file of training/bake_clothes.py (default: made-up clothes for all)
+    #[arg(long, value_name = "FILE")]
+    pub clothes: Option<PathBuf>,
+    /// Other people in each picture, in front of or behind the one whose truth is written: for evaluation
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub others: u32,
     /// Side of the pictures in pixels, a multiple of 4 from 64 to 512
     #[arg(long, value_name = "PX", default_value_t = 256)]
     pub size: usize,
@@ -100,12 +112,16 @@ pub struct SynthArgs {
 pub fn run(args: &SynthArgs) -> Result<(), SynthError> {
     check(args)?;
     let pack = Pack::load(&args.pack)?;
-    let studio = open_studio(
+    let mut studio = open_studio(
         &pack,
         args.poses.as_deref(),
         args.hdri.as_deref(),
         args.photos.as_deref(),
     )?;
+    if let Some(path) = &args.clothes {
+        studio.wardrobe = Some(Wardrobe::read(path, &pack.body)?);
+    }
+    studio.others = args.others;
     fs::create_dir_all(&args.out).map_err(|e| write_error(&args.out, &e))?;
     let bar = progress(u64::from(args.count));
     let shown = match args.format {
@@ -136,50 +152,13 @@ fn check(args: &SynthArgs) -> Result<(), SynthError> {
     if !(1..=256).contains(&args.threads) {
         return bad("threads", &args.threads, "1 to 256");
     }
+    if args.others > MAX_OTHERS {
+        return bad("others", &args.others, "0 to 8");
+    }
     if !(1..=100_000).contains(&args.shard_size) {
         return bad("shard-size", &args.shard_size, "1 to 100000");
     }
     Ok(())
-}
-
-fn write_files(
-    args: &SynthArgs,
-    studio: &Studio<'_>,
-    names: &BodyNames,
-    bar: &ProgressBar,
-) -> Result<Vec<RgbImage>, SynthError> {
-    let share = |first: u32| -> Result<Vec<(u32, RgbImage)>, SynthError> {
-        let mut shown = Vec::new();
-        for index in (first..args.count).step_by(args.threads as usize) {
-            let made = picture(studio, args.seed, u64::from(index), args.size);
-            write(&args.out, index, &made, names)?;
-            if index < SHEET {
-                shown.push((index, made.image));
-            }
-            bar.inc(1);
-        }
-        Ok(shown)
-    };
-    let mut shown = Vec::new();
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..args.threads)
-            .map(|t| {
-                scope.spawn({
-                    let share = &share;
-                    move || share(t)
-                })
-            })
-            .collect();
-        workers.into_iter().try_for_each(|worker| {
-            let made = worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            shown.extend(made);
-            Ok::<(), SynthError>(())
-        })
-    })?;
-    shown.sort_by_key(|(index, _)| *index);
-    Ok(shown.into_iter().map(|(_, image)| image).collect())
 }
 
 fn write_shards(
@@ -250,35 +229,20 @@ fn description(args: &SynthArgs, pack: &Pack) -> Result<Value, SynthError> {
         "shard_size": args.shard_size,
         "seed": args.seed,
         "size": args.size,
+        "others": args.others,
         "grid": args.size / STRIDE,
         "body_sha256": files.body.sha256,
         "poses_sha256": match (&args.poses, &files.poses) {
             (Some(path), _) => Some(hash(path)?),
             (None, entry) => entry.as_ref().map(|e| e.sha256.clone()),
         },
+        "clothes_sha256": args.clothes.as_deref().map(hash).transpose()?,
         "panoramas": names(&args.hdri, &PANORAMAS, ".hdr")?,
         "photos": names(&args.photos, &PHOTOS, "photograph")?,
         "parts": PARTS,
         "joints": pack.manifest.body.joints,
         "keypoints": pack.manifest.body.keypoints,
     }))
-}
-
-fn write(out: &Path, index: u32, made: &Rendered, names: &BodyNames) -> Result<(), SynthError> {
-    let file = |ending: &str| out.join(format!("{index:05}.{ending}"));
-    let (image, mask, truth) = (file("png"), file("mask.png"), file("json"));
-    made.image
-        .save(&image)
-        .map_err(|e| write_error(&image, &e))?;
-    made.mask.save(&mask).map_err(|e| write_error(&mask, &e))?;
-    let text = truth_json(
-        &made.truth,
-        &format!("{index:05}.png"),
-        &names.joints,
-        &names.keypoints,
-    )
-    .to_string();
-    fs::write(&truth, text).map_err(|e| write_error(&truth, &e))
 }
 
 /// The studio of a pack: given poses, else the pack's, else its prior; panoramas and photographs of folders.
@@ -381,43 +345,6 @@ fn files(
     Ok(found)
 }
 
-fn truth_json(truth: &Truth, image: &str, joints: &[String], keypoints: &[String]) -> Value {
-    let points = |names: &[String], at: &[glam::Vec3], px: &[glam::Vec2]| -> Vec<Value> {
-        let named = names.iter().zip(at).zip(px);
-        named.map(|((name, p), px)| json!({"name": name, "position_m": p.to_array(), "position_px": px.to_array()})).collect()
-    };
-    let rotations: Vec<[f32; 3]> = truth
-        .pose
-        .rotations
-        .iter()
-        .map(|r| glam::Quat::from_mat3(r).to_scaled_axis().to_array())
-        .collect();
-    let seen = truth
-        .triangle
-        .iter()
-        .zip(&truth.barycentric)
-        .enumerate()
-        .filter(|(_, (t, _))| **t != Truth::NONE);
-    let short = |b: f32| (f64::from(b) * 1e6).round() / 1e6;
-    let cells: Vec<Value> = seen
-        .map(|(cell, (t, b))| json!([cell, t, short(b[0]), short(b[1])]))
-        .collect();
-    json!({
-        "image": image,
-        "size": truth.size,
-        "frame": truth.frame,
-        "intrinsics": truth.intrinsics,
-        "region": {"center": truth.region.center.to_array(), "side": truth.region.side, "angle_rad": truth.region.angle},
-        "rotation_vectors": rotations,
-        "betas": truth.pose.betas,
-        "translation_m": truth.pose.translation.to_array(),
-        "joints": points(joints, &truth.joints, &truth.joints_px),
-        "keypoints": points(keypoints, &truth.keypoints, &truth.keypoints_px),
-        "grid": truth.grid,
-        "cells": cells,
-    })
-}
-
 fn progress(count: u64) -> ProgressBar {
     let bar = ProgressBar::new(count);
     if let Ok(style) =
@@ -428,7 +355,7 @@ fn progress(count: u64) -> ProgressBar {
     bar
 }
 
-fn write_error(path: &Path, error: &dyn std::fmt::Display) -> SynthError {
+pub(super) fn write_error(path: &Path, error: &dyn std::fmt::Display) -> SynthError {
     SynthError::Write {
         path: path.to_owned(),
         message: error.to_string(),

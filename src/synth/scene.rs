@@ -6,6 +6,7 @@ use rand::Rng;
 
 use super::SynthError;
 use super::anatomy::{Anatomy, joint};
+use super::crowd::Passer;
 use super::dice::{between, chance, normal, pick};
 use super::framing::Framing;
 use super::light::Light;
@@ -13,6 +14,7 @@ use super::look::Look;
 use super::poses::{PoseSource, rotation};
 use super::seen::reach;
 use super::surroundings::{Backdrop, Panorama, Room};
+use super::wardrobe::Wardrobe;
 use crate::body::{Body, Pose};
 use crate::cpu::pose::{Joints, pose as run_pose};
 use crate::cpu::skin::{pose_feature, skin};
@@ -21,6 +23,8 @@ use crate::limits::{MAX_BETAS, MAX_JOINTS};
 
 /// A crop's side over the diameter of the circle around the person, as the landmark network was trained.
 const CROP_SCALE: f32 = 1.25;
+/// Share of the people who wear clothes of the wardrobe where there is one.
+const WARDROBE: f32 = 0.6;
 /// Least depth of any vertex, metres.
 const NEAREST: f32 = 0.6;
 
@@ -38,6 +42,10 @@ pub struct Studio<'a> {
     pub panoramas: Vec<Panorama>,
     /// Background photographs.
     pub photos: Vec<RgbImage>,
+    /// Clothes that some of the people wear.
+    pub wardrobe: Option<Wardrobe>,
+    /// Other people of a scene: for evaluation only, networks learn from one person at a time.
+    pub others: u32,
 }
 
 /// Everything that decides a picture.
@@ -69,9 +77,28 @@ pub struct Scene {
     pub bounded: bool,
     /// Quality of the JPEG, 1..=100.
     pub quality: u8,
+    /// Other people; the truth is not theirs.
+    pub others: Vec<Passer>,
 }
 
 impl Scene {
+    /// Whether the picture shows each pixel of a crop of `size` pixels a side, row by row.
+    pub fn shown(&self, size: usize) -> Vec<bool> {
+        if !self.bounded {
+            return vec![true; size * size];
+        }
+        let side = size as f32;
+        let corner = self.region.to_image(Vec2::ZERO, side);
+        let right = (self.region.to_image(Vec2::new(side, 0.0), side) - corner) / side;
+        let (down, frame) = (right.perp(), self.frame.map(|n| n as f32));
+        let pixel = |i: usize| {
+            let (x, y) = ((i % size) as f32 + 0.5, (i / size) as f32 + 0.5);
+            let p = corner + right * x + down * y;
+            p.x >= 0.0 && p.y >= 0.0 && p.x < frame[0] && p.y < frame[1]
+        };
+        (0..size * size).map(pixel).collect()
+    }
+
     /// Whether the picture shows the point of a crop of `size` cells a side.
     pub fn shows(&self, crop: Vec2, size: usize) -> bool {
         let within = |p: Vec2, w: f32, h: f32| p.x >= 0.0 && p.y >= 0.0 && p.x < w && p.y < h;
@@ -117,6 +144,8 @@ impl<'a> Studio<'a> {
             poses,
             panoramas: Vec::new(),
             photos: Vec::new(),
+            wardrobe: None,
+            others: 0,
         })
     }
 
@@ -130,10 +159,10 @@ impl<'a> Studio<'a> {
         let world_to_camera = framing.camera(rng);
         let pose = self.pose(framing, rng, &intrinsics, frame, world_to_camera);
         let region = framing.region(self.body, &pose, &intrinsics, rng);
-        let look = Look::sample(&self.anatomy, rng);
+        let look = self.look(rng);
         let (backdrop, light) = self.surroundings(rng);
         let white = (light.sky.mean() + 0.25 * light.sun_light).dot(Vec3::new(0.3, 0.6, 0.1));
-        Scene {
+        let mut scene = Scene {
             pose,
             intrinsics,
             frame,
@@ -147,7 +176,24 @@ impl<'a> Studio<'a> {
             seed: rng.random(),
             bounded: framing.is_bounded(rng),
             quality: framing.quality(rng),
+            others: Vec::new(),
+        };
+        // Last, so that the person is the same with and without others.
+        scene.others = (0..self.others)
+            .filter_map(|_| self.passer(&scene, rng))
+            .collect();
+        scene
+    }
+
+    /// Random looks.
+    pub fn look(&self, rng: &mut impl Rng) -> Look {
+        let mut look = Look::sample(&self.anatomy, rng);
+        if let Some(wardrobe) = &self.wardrobe
+            && chance(rng, WARDROBE)
+        {
+            look.put_on(wardrobe.sample(rng), wardrobe);
         }
+        look
     }
 
     fn pose(
@@ -158,6 +204,23 @@ impl<'a> Studio<'a> {
         frame: [u32; 2],
         world_to_camera: Mat3,
     ) -> Pose {
+        let mut pose = self.stance(rng, world_to_camera);
+        let (height, at) = framing.place(frame, rng);
+        let depth = k.fy * 1.7 * self.anatomy.scale / height;
+        let ray = Vec3::new((at.x - k.cx) / k.fx, (at.y - k.cy) / k.fy, 1.0);
+        let mut joints = Joints::default();
+        run_pose(self.body, &pose, &mut joints);
+        pose.translation = ray * depth - joints.rest[0];
+        let (vertices, _) = posed(self.body, &pose);
+        let nearest = vertices.iter().map(|v| v.z).fold(f32::INFINITY, f32::min);
+        if nearest < NEAREST {
+            pose.translation += ray * (NEAREST - nearest);
+        }
+        pose
+    }
+
+    /// Random shape and rotations with any heading; no translation.
+    pub fn stance(&self, rng: &mut impl Rng, world_to_camera: Mat3) -> Pose {
         let mut pose = Pose::default();
         for beta in &mut pose.betas[..MAX_BETAS] {
             *beta = normal(rng).clamp(-2.5, 2.5);
@@ -173,17 +236,6 @@ impl<'a> Studio<'a> {
         let heading =
             Mat3::from_rotation_y(between(rng, -std::f32::consts::PI, std::f32::consts::PI));
         pose.rotations[0] = world_to_camera * heading * pose.rotations[0];
-        let (height, at) = framing.place(frame, rng);
-        let depth = k.fy * 1.7 * self.anatomy.scale / height;
-        let ray = Vec3::new((at.x - k.cx) / k.fx, (at.y - k.cy) / k.fy, 1.0);
-        let mut joints = Joints::default();
-        run_pose(self.body, &pose, &mut joints);
-        pose.translation = ray * depth - joints.rest[0];
-        let (vertices, _) = posed(self.body, &pose);
-        let nearest = vertices.iter().map(|v| v.z).fold(f32::INFINITY, f32::min);
-        if nearest < NEAREST {
-            pose.translation += ray * (NEAREST - nearest);
-        }
         pose
     }
 

@@ -191,15 +191,19 @@ impl Room {
     fn at(&self, p: Vec2) -> Vec3 {
         let texture =
             |p: Vec2, seed: u32| smooth(0.25, 0.75, fractal((p * self.grain).extend(0.0), seed, 3));
-        let wall = self.wall[0].lerp(self.wall[1], 0.6 * p.x + 0.25 * texture(p, self.seed));
-        // The floor's texture shrinks towards the horizon.
-        let depth = 0.25 / (p.y - self.horizon).max(0.01);
-        let ground = Vec2::new((p.x - 0.5) * depth, depth) * 1.5;
-        let floor = self.floor[0].lerp(self.floor[1], 0.45 * texture(ground, self.seed ^ 9));
-        let mut colour = wall.lerp(
-            floor,
-            smooth(self.horizon - 0.004, self.horizon + 0.004, p.y),
-        );
+        let ground = smooth(self.horizon - 0.004, self.horizon + 0.004, p.y);
+        let mut colour = Vec3::ZERO;
+        if ground < 1.0 {
+            let t = 0.6 * p.x + 0.25 * texture(p, self.seed);
+            colour += (1.0 - ground) * self.wall[0].lerp(self.wall[1], t);
+        }
+        if ground > 0.0 {
+            // The floor's texture shrinks towards the horizon.
+            let depth = 0.25 / (p.y - self.horizon).max(0.01);
+            let at = Vec2::new((p.x - 0.5) * depth, depth) * 1.5;
+            let t = 0.45 * texture(at, self.seed ^ 9);
+            colour += ground * self.floor[0].lerp(self.floor[1], t);
+        }
         for item in &self.clutter {
             let q = item.turn.rotate(p - item.centre);
             let e = q.abs() / item.half;

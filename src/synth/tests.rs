@@ -11,11 +11,17 @@ use super::*;
 use crate::body::{Body, Pose};
 use crate::limits::MAX_JOINTS;
 use crate::pack::{BodyNames, TensorFile};
+use crate::readout::Visibility;
 
 /// Distance of a reprojected truth cell from its centre, in cells.
 const REPROJECTION: f32 = 5e-3;
 /// Asymmetry of the shipped body's joints, metres.
 const SYMMETRY: f32 = 2e-3;
+
+/// Mean difference of a JPEG of quality 35 and more, in steps of 1/255.
+const JPEG_STEPS: f64 = 12.0;
+/// Farthest that a skirt, long hair or a hat stands off the skin, metres.
+const GARMENT_M: f32 = 0.25;
 
 fn shipped_body() -> Body {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/person/body.safetensors");
@@ -187,18 +193,200 @@ fn panoramas_light_from_where_they_are_bright() {
 
 #[test]
 fn options_are_checked_before_anything_is_read() {
-    let args = SynthArgs {
-        out: "unused".into(),
-        count: 1,
-        format: Format::Files,
-        shard_size: 1000,
-        seed: 0,
+    let good = SynthArgs {
         pack: "missing".into(),
+        ..arguments(Path::new("unused"))
+    };
+    let refused = |args: &SynthArgs| run(args).unwrap_err().to_string();
+    for (args, expected) in [
+        (
+            SynthArgs {
+                size: 65,
+                ..good.clone()
+            },
+            "--size is 65",
+        ),
+        (
+            SynthArgs {
+                others: 9,
+                ..good.clone()
+            },
+            "--others is 9, expected 0 to 8",
+        ),
+        (
+            SynthArgs {
+                shard_size: 0,
+                ..good.clone()
+            },
+            "--shard-size is 0",
+        ),
+        (
+            SynthArgs {
+                threads: 0,
+                ..good.clone()
+            },
+            "--threads is 0",
+        ),
+    ] {
+        let text = refused(&args);
+        assert!(text.contains(expected), "{text}");
+    }
+    assert!(refused(&good).contains("missing"));
+}
+
+fn arguments(out: &Path) -> SynthArgs {
+    SynthArgs {
+        out: out.to_owned(),
+        count: 5,
+        format: Format::Tar,
+        shard_size: 2,
+        seed: 3,
+        pack: Path::new(env!("CARGO_MANIFEST_DIR")).join("models/person"),
         poses: None,
         hdri: None,
         photos: None,
-        size: 65,
+        clothes: None,
+        others: 0,
+        size: 64,
         threads: 1,
+    }
+}
+
+#[test]
+fn shards_do_not_depend_on_threads_and_are_gone_on_with() {
+    let (one, three) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    run(&arguments(one.path())).unwrap();
+    let many = SynthArgs {
+        threads: 3,
+        ..arguments(three.path())
     };
-    assert!(run(&args).unwrap_err().to_string().contains("--size is 65"));
+    run(&many).unwrap();
+    let read = |folder: &Path, name: &str| std::fs::read(folder.join(name)).unwrap();
+    for name in ["00000.tar", "00001.tar", "00002.tar", "dataset.json"] {
+        assert!(read(one.path(), name) == read(three.path(), name), "{name}");
+    }
+    let kept = three.path().join("00000.tar");
+    std::fs::write(&kept, b"kept").unwrap();
+    std::fs::remove_file(three.path().join("00001.tar")).unwrap();
+    run(&many).unwrap();
+    assert!(read(three.path(), "00001.tar") == read(one.path(), "00001.tar"));
+    assert_eq!(std::fs::read(&kept).unwrap(), b"kept");
+    let other = SynthArgs { seed: 4, ..many };
+    let text = run(&other).unwrap_err().to_string();
+    assert!(
+        text.contains("dataset.json: holds other pictures (`seed` is 3, expected 4)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_record_holds_the_picture_and_its_truth() {
+    let body = shipped_body();
+    let studio = Studio::new(&body, some_poses()).unwrap();
+    let made = learning_picture(&studio, 2, 0, 128);
+    let parts = vec![4; body.vertices.len()];
+    let record = super::record::record(&made, &body, &parts).unwrap();
+    let photo = image::load_from_memory(&record.jpeg).unwrap().into_rgb8();
+    let far = photo.as_raw().iter().zip(made.image.as_raw());
+    let mean = far.map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>() / (3.0 * 128.0 * 128.0);
+    assert!(mean < JPEG_STEPS, "{mean}");
+    let truth = safetensors::SafeTensors::deserialize(&record.truth).unwrap();
+    let bytes = |name: &str| truth.tensor(name).unwrap().data().to_vec();
+    let (triangle, part, two) = (bytes("triangle"), bytes("part"), bytes("barycentric"));
+    for (cell, &expected) in made.truth.triangle.iter().enumerate() {
+        let found = i16::from_le_bytes([triangle[2 * cell], triangle[2 * cell + 1]]);
+        if expected == Truth::NONE {
+            assert_eq!((found, part[cell]), (-1, 0));
+            continue;
+        }
+        assert_eq!((found as u32, part[cell]), (expected, 4));
+        for k in 0..2 {
+            let off = f32::from(two[2 * cell + k]) / 255.0 - made.truth.barycentric[cell][k];
+            assert!(off.abs() < 1.5 / 255.0, "cell {cell}: {off}");
+        }
+    }
+    assert_eq!(truth.tensor("mask").unwrap().shape(), [128, 128]);
+    assert_eq!(truth.tensor("rotations").unwrap().shape(), [24, 3, 3]);
+    let first: Vec<f32> = bytes("rotations")[..36]
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes(b.try_into().unwrap()))
+        .collect();
+    let expected = made.truth.pose.rotations[0];
+    assert_eq!(first[1], expected.y_axis.x, "row-major");
+}
+
+#[test]
+fn pictures_to_learn_from_show_their_person() {
+    let body = shipped_body();
+    let studio = Studio::new(&body, some_poses()).unwrap();
+    let mut cut = 0;
+    for index in 0..16 {
+        let made = learning_picture(&studio, 21, index, 128);
+        let t = &made.truth;
+        let covered = t.triangle.iter().filter(|&&x| x != Truth::NONE).count();
+        assert!(covered > 20, "picture {index} shows {covered} cells");
+        assert!((35..=95).contains(&made.quality));
+        for (px, seen) in t.joints_px.iter().zip(&t.joints_seen) {
+            let inside = px.min_element() >= 0.0 && px.max_element() < 128.0;
+            assert!(inside || *seen == Visibility::OutOfFrame);
+            cut += usize::from(*seen == Visibility::OutOfFrame);
+        }
+    }
+    assert!(cut > 0, "no joint of 16 pictures is cut off");
+}
+
+#[test]
+fn people_in_front_hide_the_person() {
+    let body = shipped_body();
+    let mut studio = Studio::new(&body, some_poses()).unwrap();
+    let alone: Vec<Rendered> = (0..12).map(|i| picture(&studio, 31, i, 128)).collect();
+    studio.others = 3;
+    let (mut hidden, mut occluded) = (0, 0);
+    for (index, alone) in alone.iter().enumerate() {
+        let crowd = picture(&studio, 31, index as u64, 128);
+        assert!(alone.truth.pose == crowd.truth.pose && alone.image != crowd.image);
+        for (a, c) in alone.truth.triangle.iter().zip(&crowd.truth.triangle) {
+            assert!(a == c || *c == Truth::NONE);
+            hidden += u32::from(a != c);
+        }
+        let masks = alone.mask.as_raw().iter().zip(crowd.mask.as_raw());
+        assert!(masks.into_iter().all(|(a, c)| a >= c));
+        let seen = alone.truth.joints_seen.iter().zip(&crowd.truth.joints_seen);
+        for (a, c) in seen {
+            assert!(a == c || (*a, *c) == (Visibility::Visible, Visibility::Occluded));
+            occluded += u32::from(a != c);
+        }
+    }
+    assert!(
+        hidden > 50 && occluded > 3,
+        "{hidden} cells, {occluded} joints"
+    );
+}
+
+#[test]
+fn clothes_of_the_wardrobe_cover_the_body() {
+    let body = shipped_body();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("training/data/clothes.safetensors");
+    let wardrobe = Wardrobe::read(&path, &body).unwrap();
+    assert!(wardrobe.pieces.len() > 20);
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    let outfit = wardrobe.sample(&mut rng);
+    let cover = wardrobe.cover(&outfit, body.vertices.len());
+    // An upper and a lower piece at least, and never the face.
+    assert!(cover.iter().filter(|c| **c > 0).count() > 150);
+    let hip = (0..body.vertices.len()).find(|&v| body.vertex_limb[v] == 0);
+    assert!(hip.is_some_and(|v| cover[v] > 0));
+    for piece in &wardrobe.pieces {
+        let far = piece.points.template.iter().map(|p| {
+            let d = body.vertices.template.iter().map(|v| v.distance(*p));
+            d.fold(f32::INFINITY, f32::min)
+        });
+        assert!(far.fold(0.0, f32::max) < GARMENT_M, "{:?}", piece.kind);
+    }
+    let bytes = std::fs::read(&path).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.safetensors");
+    std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
+    let text = Wardrobe::read(&broken, &body).unwrap_err().to_string();
+    assert!(text.contains("broken.safetensors"), "{text}");
 }

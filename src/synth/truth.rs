@@ -110,23 +110,62 @@ impl Truth {
             joints_seen: Vec::new(),
             keypoints_seen: Vec::new(),
         };
+        (truth.joints_seen, truth.keypoints_seen) = truth.seen(studio, scene);
+        truth
+    }
+
+    /// Visibility of joints and keypoints by the surface that the cells see.
+    fn seen(&self, studio: &Studio<'_>, scene: &Scene) -> (Vec<Visibility>, Vec<Visibility>) {
+        let body = studio.body;
         let see = |owner: usize, point: Vec3, reach: f32, px: Vec2| {
-            let cell = px * (grid as f32 / size as f32);
-            let inside = point.z > 0.0 && scene.shows(px, size);
-            visibility(body, &truth, owner, point, reach, cell, inside)
+            let cell = px * (self.grid as f32 / self.size as f32);
+            let inside = point.z > 0.0 && scene.shows(px, self.size);
+            visibility(body, self, owner, point, reach, cell, inside)
         };
-        let of_joints = truth.joints.iter().zip(&truth.joints_px).enumerate();
-        let joints_seen = of_joints
+        let joints = self.joints.iter().zip(&self.joints_px).enumerate();
+        let joints = joints
             .map(|(j, (&point, &px))| see(j, point, JOINT_REACH_M, px))
             .collect();
-        let of_keypoints = truth.keypoints.iter().zip(&truth.keypoints_px).enumerate();
-        let keypoints_seen = of_keypoints
+        let keypoints = self.keypoints.iter().zip(&self.keypoints_px).enumerate();
+        let keypoints = keypoints
             .map(|(k, (&point, &px))| {
                 let owner = owner(&body.keypoints.skin[k]);
                 see(owner, point, studio.reach[k], px)
             })
             .collect();
-        (truth.joints_seen, truth.keypoints_seen) = (joints_seen, keypoints_seen);
-        truth
+        (joints, keypoints)
+    }
+
+    /// Takes away the cells where something else is nearer; `depth` of a cell is that of the nearest, metres.
+    ///
+    /// What was seen before and is not any more counts as occluded.
+    pub fn hide_behind(
+        &mut self,
+        studio: &Studio<'_>,
+        scene: &Scene,
+        depth: impl Fn(usize) -> f32,
+    ) {
+        for cell in 0..self.triangle.len() {
+            if self.triangle[cell] == Self::NONE {
+                continue;
+            }
+            let face = studio.body.faces[self.triangle[cell] as usize];
+            let z: f32 = (0..3)
+                .map(|i| self.barycentric[cell][i] * self.vertices[face[i] as usize].z)
+                .sum();
+            if depth(cell) < z {
+                (self.triangle[cell], self.barycentric[cell]) = (Self::NONE, [0.0; 3]);
+            }
+        }
+        let (joints, keypoints) = self.seen(studio, scene);
+        let lost = |before: &mut [Visibility], after: &[Visibility]| {
+            for (b, a) in before.iter_mut().zip(after) {
+                if *b == Visibility::Visible && *a != Visibility::Visible {
+                    *b = Visibility::Occluded;
+                }
+            }
+        };
+        lost(&mut self.joints_seen, &joints);
+        lost(&mut self.keypoints_seen, &keypoints);
     }
 }

@@ -7,6 +7,7 @@ use glam::Vec3;
 use super::anatomy::{Anatomy, joint};
 use super::dice::smooth;
 use super::look::{Hair, Look};
+use super::wardrobe::Wardrobe;
 use crate::body::{Body, Skin, SkinnedPoints};
 
 /// What a mesh of the dressed person is.
@@ -20,7 +21,12 @@ pub enum Kind {
     Hem,
     /// Long hair.
     Hair,
+    /// The outfit's piece of this number.
+    Piece(u8),
 }
+
+/// How far skin under clothes of the wardrobe is drawn in, metres.
+const DRAWN_IN: f32 = 0.012;
 
 /// One mesh of the dressed person.
 pub struct Part {
@@ -34,13 +40,31 @@ pub struct Part {
     pub faces: Vec<[u32; 3]>,
     /// Triangles that face outward.
     pub outer: usize,
+    /// The body alone: the outfit's piece over each vertex, its number plus one, or 0. Empty without an outfit.
+    pub cover: Vec<u8>,
 }
 
 /// Dresses a body; the first part is the body with its own vertex and triangle numbers.
-pub fn dress(body: &Body, anatomy: &Anatomy, look: &Look) -> Vec<Part> {
+pub fn dress(
+    body: &Body,
+    anatomy: &Anatomy,
+    wardrobe: Option<&Wardrobe>,
+    look: &Look,
+) -> Vec<Part> {
     let mut points = body.vertices.clone();
     for (v, normal) in points.template.iter_mut().zip(&anatomy.normals) {
         *v += *normal * look.thickness(anatomy, *v);
+    }
+    let outfit = look.outfit.as_ref().zip(wardrobe);
+    let cover = outfit.map_or_else(Vec::new, |(o, w)| w.cover(o, body.vertices.len()));
+    for ((v, normal), _) in points
+        .template
+        .iter_mut()
+        .zip(&anatomy.normals)
+        .zip(&cover)
+        .filter(|(_, c)| **c > 0)
+    {
+        *v -= *normal * DRAWN_IN;
     }
     let mut parts = vec![Part {
         kind: Kind::Body,
@@ -48,7 +72,21 @@ pub fn dress(body: &Body, anatomy: &Anatomy, look: &Look) -> Vec<Part> {
         pattern: body.vertices.template.clone(),
         faces: body.faces.clone(),
         outer: body.faces.len(),
+        cover,
     }];
+    if let Some((outfit, wardrobe)) = outfit {
+        parts.extend(outfit.worn.iter().enumerate().map(|(number, &(i, _))| {
+            let piece = &wardrobe.pieces[i];
+            Part {
+                kind: Kind::Piece(number as u8),
+                pattern: piece.points.template.clone(),
+                points: piece.points.clone(),
+                faces: piece.faces.clone(),
+                outer: piece.faces.len() / 2,
+                cover: Vec::new(),
+            }
+        }));
+    }
     let s = anatomy.scale;
     if let Some(end) = look.skirt {
         let shape = Tube {
@@ -165,6 +203,7 @@ impl Tube {
             points,
             faces,
             outer,
+            cover: Vec::new(),
         }
     }
 }
