@@ -6,6 +6,7 @@ use super::adjoint::Wrenches;
 use super::keypoints::{self, KeypointOutput};
 use super::likelihood::Likelihood;
 use super::pose;
+use super::pose_vae;
 use super::priors;
 use super::project::{pixel_jacobian, unproject_gradient};
 use super::raster;
@@ -83,6 +84,18 @@ impl Workspace {
                 &mut self.gradient,
                 hessian,
             );
+            if let Some(vae) = problem.model.vae.as_deref().filter(|_| weights.vae > 0.0) {
+                pose_vae::pose_vae(
+                    body.layout(),
+                    state,
+                    vae,
+                    weights.vae,
+                    &mut self.vae,
+                    &mut terms,
+                    &mut self.gradient,
+                    (want == Want::Hessian).then_some(self.hessian.as_mut_slice()),
+                );
+            }
         }
         terms
     }

@@ -1,11 +1,12 @@
 //! The stages on the CPU, one file each, and the workspace that runs them in order:
-//! pose → skin → project → raster → score → silhouette → keypoints → adjoint → normal → priors.
+//! pose → skin → project → raster → score → silhouette → keypoints → adjoint → normal → priors (and the pose VAE).
 
 pub mod adjoint;
 pub mod keypoints;
 pub mod likelihood;
 pub mod normal;
 pub mod pose;
+pub mod pose_vae;
 pub mod priors;
 pub mod project;
 pub mod raster;
