@@ -142,6 +142,7 @@ fn prelude(components: usize) -> String {
     whole("CROSSING_LAST_EDGE", constants::CROSSING_LAST_EDGE);
     whole("ENERGY_MEMORY", constants::ENERGY_MEMORY as u32);
     whole("PATIENCE", constants::PATIENCE);
+    whole("PART_LANES", constants::PART_LANES as u32);
     let mut real = |name: &str, value: f64| {
         out.push_str(&format!("const {name}: f32 = {:?}f;\n", value as f32))
     };

@@ -15,6 +15,7 @@ use neuralsmpl::body::Body;
 use neuralsmpl::cpu::adjoint::Wrenches;
 use neuralsmpl::cpu::likelihood::Likelihood;
 use neuralsmpl::cpu::normal::NormalEquations;
+use neuralsmpl::cpu::parts::{Parts, parts};
 use neuralsmpl::cpu::pose::{Joints, pose};
 use neuralsmpl::cpu::project::{DepthWindow, pixel_jacobian, project, unproject_gradient};
 use neuralsmpl::cpu::score::{Curvature, ScoreOutput, score};
@@ -38,6 +39,7 @@ struct Buffers {
     gradient: Vec<Vec3>,
     curvature: Vec<Curvature>,
     by_gates: [[f32; MAX_COMPONENTS]; MAX_JOINTS],
+    part_gain: Vec<f32>,
     crossings: Vec<u32>,
 }
 
@@ -62,6 +64,7 @@ impl Buffers {
             gradient: vec![Vec3::ZERO; v],
             curvature: vec![[0.0; 3]; v],
             by_gates: [[0.0; MAX_COMPONENTS]; MAX_JOINTS],
+            part_gain: vec![0.0; cells],
             crossings: vec![0; 2 * cells],
         };
         pose(body, &scene.near, &mut out.joints);
@@ -127,6 +130,28 @@ fn run_score(scene: &Scene, b: &mut Buffers, weight: f32) {
     black_box(sums);
 }
 
+fn part_term(scene: &Scene) -> Parts<'_> {
+    Parts {
+        faces: &scene.pack.body.faces,
+        vertex_part: &scene.pack.body.vertex_part,
+        ratios: &scene.observation.parts,
+        visible_prior: scene.model.settings.mask_visible_prior,
+    }
+}
+
+fn run_parts(scene: &Scene, b: &mut Buffers, weight: f32) {
+    black_box(parts(
+        &part_term(scene),
+        &b.keys,
+        scene.observation.grid,
+        &b.points,
+        weight,
+        &mut b.part_gain,
+        &mut b.gradient,
+        &mut b.curvature,
+    ));
+}
+
 fn run_silhouette(scene: &Scene, b: &mut Buffers, weight: f32) {
     let body = &scene.pack.body;
     let outline = Outline {
@@ -141,6 +166,9 @@ fn run_silhouette(scene: &Scene, b: &mut Buffers, weight: f32) {
         height: scene.observation.grid,
         weight,
         mask_weight: weight,
+        parts: part_term(scene),
+        part_gain: &b.part_gain,
+        parts_weight: weight,
     };
     let read = likelihood(scene, &b.gates);
     black_box(silhouette(
@@ -221,6 +249,7 @@ fn stages(criterion: &mut Criterion<CpuTime>) {
     group.bench_function("score/gradient", |x| {
         x.iter(|| run_score(&scene, &mut b, weight))
     });
+    group.bench_function("parts", |x| x.iter(|| run_parts(&scene, &mut b, weight)));
     group.bench_function("silhouette", |x| {
         x.iter(|| run_silhouette(&scene, &mut b, weight))
     });

@@ -104,6 +104,7 @@ struct Settings {
     at_edges: u32,
     at_skin: u32,
     at_vertex_limb: u32,
+    at_vertex_part: u32,
     at_joints: u32,      // parent, level, limb from, limb to, first entry, end of entries
     at_above: u32,       // joint by joint: 1 where the second is above the first, or the same
     at_entries: u32,     // of the bones: point, weight
@@ -113,6 +114,7 @@ struct Settings {
     root_a: u32,
     root_b: u32,
     visible_prior: f32,
+    mask_visible_prior: f32,
     temperature: f32,
     tau: f32,
     keypoint_sigma: f32, // cells
@@ -135,8 +137,6 @@ struct Settings {
     at_vae: u32,         // offset in `prior`: layers of encoder and decoder, deviations
     vae_hidden: u32,     // 0: none
     vae_latent: u32,
-    pad0: f32,
-    pad1: f32,
     axes: vec4<f32>,     // of keypoint offsets
 }
 
@@ -146,12 +146,12 @@ struct Frame {
     row1: vec4<f32>,
     weight: f32,         // of -ratio
     mask_weight: f32,
+    parts_weight: f32,   // of -gain
     gradient_scale: f32, // fixed-point numbers per unit, to begin with
     curvature_scale: f32,
     gate_scale: f32,
     pad0: f32,
     pad1: f32,
-    pad2: f32,
 }
 
 struct Target {
@@ -169,12 +169,16 @@ const POSE_ROWS: u32 = MAX_JOINTS + 4u;
 struct Terms {
     likelihood: f32,
     mask: f32,
+    parts: f32,
     keypoints: f32,
     depth: f32,
     prior: f32,
     limits: f32,
     betas: f32,
     total: f32,
+    pad0: f32,
+    pad1: f32,
+    pad2: f32,
 }
 
 // A run of steps with one set of moving parameters.
@@ -279,10 +283,10 @@ fn vae_columns_of(slot: u32) -> u32 {
     return slot * (settings.vae_latent + vae_width()) * vae_turns();
 }
 
-// Entries of a slot in `energies`: ratios and mask by tile, keypoints and depth, prior and limits, betas
-// and pose VAE.
+// Entries of a slot in `energies`: ratios and mask by tile, parts by tile, keypoints and depth, prior
+// and limits, betas and pose VAE.
 fn energy_count() -> u32 {
-    return settings.tiles * settings.tiles + 3u;
+    return 2u * settings.tiles * settings.tiles + 3u;
 }
 
 // Where the fixed-point sums of a slot begin.

@@ -13,7 +13,7 @@
 @group(0) @binding(12) var<storage, read> states: array<State>;
 @group(0) @binding(22) var<storage, read_write> energies: array<vec2<f32>>;
 @group(0) @binding(25) var<storage, read_write> prior_system: array<f32>;
-@group(0) @binding(30) var<storage, read_write> vae_columns: array<f32>;
+@group(0) @binding(31) var<storage, read_write> vae_columns: array<f32>;
 
 const THREADS: u32 = 128u;
 

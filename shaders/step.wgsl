@@ -33,29 +33,31 @@ var<workgroup> actions: u32;
 fn sum_energies(slot: u32, thread: u32) -> Terms {
     let tiles = settings.tiles * settings.tiles;
     let first = slot * energy_count();
-    var sum = vec2<f32>(0.0);
+    var sum = vec3<f32>(0.0);
     for (var i = thread; i < tiles; i += THREADS) {
-        sum += energies[first + i];
+        sum += vec3<f32>(energies[first + i], energies[first + tiles + i].x);
     }
-    scratch[2u * thread] = sum.x;
-    scratch[2u * thread + 1u] = sum.y;
+    scratch[3u * thread] = sum.x;
+    scratch[3u * thread + 1u] = sum.y;
+    scratch[3u * thread + 2u] = sum.z;
     workgroupBarrier();
     if (thread == 0u) {
         for (var i = 1u; i < THREADS; i++) {
-            sum += vec2<f32>(scratch[2u * i], scratch[2u * i + 1u]);
+            sum += vec3<f32>(scratch[3u * i], scratch[3u * i + 1u], scratch[3u * i + 2u]);
         }
     }
     let person = person_of(slot);
-    let rest = first + tiles;
+    let rest = first + 2u * tiles;
     var terms: Terms;
     terms.likelihood = -frames[person].weight * sum.x;
     terms.mask = -frames[person].mask_weight * sum.y;
+    terms.parts = -frames[person].parts_weight * sum.z;
     terms.keypoints = energies[rest].x;
     terms.depth = energies[rest].y;
     terms.prior = energies[rest + 1u].x + energies[rest + 2u].y;
     terms.limits = energies[rest + 1u].y;
     terms.betas = energies[rest + 2u].x;
-    terms.total = terms.likelihood + terms.mask + terms.keypoints + terms.depth + terms.prior
+    terms.total = terms.likelihood + terms.mask + terms.parts + terms.keypoints + terms.depth + terms.prior
         + terms.limits + terms.betas;
     return terms;
 }

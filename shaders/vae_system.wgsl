@@ -8,7 +8,7 @@
 
 @group(0) @binding(12) var<storage, read> states: array<State>;
 @group(0) @binding(25) var<storage, read_write> prior_system: array<f32>;
-@group(0) @binding(30) var<storage, read> vae_columns: array<f32>;
+@group(0) @binding(31) var<storage, read> vae_columns: array<f32>;
 
 const THREADS: u32 = 64u;
 

@@ -34,6 +34,9 @@ pub const GATE_POLE: f32 = 0.999_9;
 /// |c| at which a `released` gate changes its component.
 pub const GATE_EDGE: f32 = 0.3;
 
+/// Parts of the body with the background, padded to whole vectors: numbers of a cell in `parts`.
+pub const PART_LANES: usize = 16;
+
 /// Temperature of the `released` energy's soft maximum.
 pub const SOFT_MAX_TEMPERATURE: f32 = 0.1;
 

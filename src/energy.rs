@@ -1,13 +1,14 @@
 //! What is minimised: observations of one person, weights, and the energy by term.
 //!
-//! E = likelihood + mask + keypoints + depth + prior + limits + betas, each already weighted.
+//! E = likelihood + mask + parts + keypoints + depth + prior + limits + betas, each already weighted.
 
 use std::sync::Arc;
 
 use glam::{Vec2, Vec3};
 use serde::Serialize;
 
-use crate::body::Body;
+use crate::body::{Body, PARTS};
+use crate::constants::PART_LANES;
 use crate::frame::GridCamera;
 use crate::pack::{EnergySettings, Manifest, PoseVae, PriorFile};
 use crate::texture::{EnergyKind, Texture};
@@ -21,6 +22,8 @@ pub struct Terms {
     pub likelihood: f64,
     /// Person mask.
     pub mask: f64,
+    /// Parts of the body.
+    pub parts: f64,
     /// 2D keypoints.
     pub keypoints: f64,
     /// Landmark depths behind the hips.
@@ -38,6 +41,7 @@ impl Terms {
     pub fn total(&self) -> f64 {
         self.likelihood
             + self.mask
+            + self.parts
             + self.keypoints
             + self.depth
             + self.prior
@@ -59,6 +63,9 @@ pub struct KeypointTarget {
     pub offset_confidence: f32,
 }
 
+/// No network's probability is believed to be nearer to 0 or 1.
+const FLOOR: f32 = 0.02;
+
 /// All that is known about one person in one frame.
 #[derive(Clone, Debug)]
 pub struct Observation {
@@ -72,6 +79,8 @@ pub struct Observation {
     pub background: Vec<f32>,
     /// Per cell: log-ratio of person against background by the mask, with its outlier process.
     pub mask: Vec<f32>,
+    /// Per cell and part: ln P(part) − ln P(background) `[cells][PART_LANES]`; 0 where nothing is known.
+    pub parts: Vec<f32>,
     /// Keypoint targets in the body's order.
     pub keypoints: Vec<KeypointTarget>,
     /// Cells the person is expected to cover: the norm of the per-cell terms.
@@ -90,6 +99,7 @@ impl Observation {
             features: vec![0.0; cells * channels],
             background: vec![0.0; cells],
             mask: vec![0.0; cells],
+            parts: vec![0.0; cells * PART_LANES],
             keypoints: vec![KeypointTarget::default(); keypoints],
             area: 1.0,
         }
@@ -116,10 +126,21 @@ impl Observation {
         }
     }
 
+    /// Fills `parts` from probabilities per cell and class `[cells][15]`.
+    pub fn set_parts(&mut self, probability: &[f32]) {
+        let ln = |p: f32| p.clamp(FLOOR, 1.0 - FLOOR).ln();
+        let rows = self.parts.chunks_exact_mut(PART_LANES);
+        for (out, p) in rows.zip(probability.chunks_exact(PARTS.len())) {
+            let background = ln(p[0]);
+            for (out, &p) in out.iter_mut().zip(p) {
+                *out = ln(p) - background;
+            }
+        }
+    }
+
     /// Fills `mask` and `area` from person probabilities per cell.
     /// A cell costs at most −log(1 − π): the mask misses what is occluded.
     pub fn set_mask(&mut self, probability: &[f32], visible_prior: f32) {
-        const FLOOR: f32 = 0.02;
         let mut area = 0.0;
         for (out, &p) in self.mask.iter_mut().zip(probability) {
             let p = p.clamp(FLOOR, 1.0 - FLOOR);

@@ -111,6 +111,7 @@ fn the_fit_allocates_nothing_after_warm_up() {
     );
     for kind in [EnergyKind::Paper, EnergyKind::Released] {
         let mut scene = Scene::new(kind, View::Close);
+        scene.model.settings.weights.parts = 1.0;
         let held = asked(|| scene.fitter());
         println!(
             "a fitter: {} bytes of heap in {} requests, {} bytes itself",
@@ -174,7 +175,8 @@ fn the_fit_allocates_nothing_after_warm_up() {
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 fn a_frame_allocates_nothing_after_warm_up() {
     let _alone = alone();
-    let scene = Scene::new(EnergyKind::Paper, View::Close);
+    let mut scene = Scene::new(EnergyKind::Paper, View::Close);
+    scene.model.settings.weights.parts = 1.0;
     for kind in [BackendKind::Cpu, BackendKind::Vulkan] {
         let choice = BackendChoice {
             kind,

@@ -17,6 +17,7 @@ const GRID: usize = 64;
 const ZERO: Weights = Weights {
     likelihood: 0.0,
     mask: 0.0,
+    parts: 0.0,
     keypoints: 0.0,
     depth: 0.0,
     prior: 0.0,
@@ -62,7 +63,7 @@ fn against_differences(what: &str, problem: &Problem<'_>, workspace: &Workspace,
         .collect();
     let state = State::new(&pose, body.joint_count());
     let energy = |s: &State| {
-        let hits = if weights.likelihood + weights.mask > 0.0 {
+        let hits = if weights.likelihood + weights.mask + weights.parts > 0.0 {
             &hits[..]
         } else {
             &[]
@@ -117,6 +118,13 @@ fn likelihood_released() {
             ..ZERO
         },
     );
+}
+
+#[test]
+fn parts() {
+    let _alone = backends::alone();
+    let alone = Weights { parts: 1.0, ..ZERO };
+    check("parts", EnergyKind::Paper, 3, alone);
 }
 
 #[test]
@@ -251,6 +259,7 @@ fn everything_together() {
     let all = Weights {
         likelihood: 1.0,
         mask: 1.0,
+        parts: 0.7,
         keypoints: 0.3,
         depth: 0.2,
         prior: 0.01,

@@ -12,7 +12,7 @@ use neuralsmpl::texture::{EnergyKind, Texture};
 
 const GRID: usize = 64;
 
-/// −Σ (likelihood + mask) with `fine`² samples a cell; every sample reads its cell's feature.
+/// −Σ (likelihood + mask + parts) with `fine`² samples a cell; every sample reads its cell's feature.
 fn supersampled(
     body: &Body,
     texture: &Texture,
@@ -61,8 +61,11 @@ fn supersampled(
         let c = DVec2::new((at % side) as f64 + 0.5, (at / side) as f64 + 0.5) / fine as f64;
         let cell = c.y as usize * o.grid + c.x as usize;
         let mut l = f64::from(w.mask) * f64::from(o.mask[cell]);
+        let b = reference::barycentrics(body.faces[t].map(|v| points[v as usize]), c);
+        if w.parts > 0.0 {
+            l += f64::from(w.parts) * reference::part_gain(body, model, o, t, b, cell);
+        }
         if w.likelihood > 0.0 {
-            let b = reference::barycentrics(body.faces[t].map(|v| points[v as usize]), c);
             l += f64::from(w.likelihood)
                 * reference::ratio(body, texture, model, o, &alpha, t, b, cell);
         }
@@ -71,50 +74,46 @@ fn supersampled(
     e / (fine * fine) as f64 / f64::from(o.area)
 }
 
-fn check(what: &str, likelihood: f32, mask: f32, with_outline: bool) -> f64 {
+/// Relative error of the gradient, summed over views that are a fraction of a cell apart.
+fn check(what: &str, weights: [f32; 3], views: u32, with_outline: bool) -> f64 {
     let pack = pack();
     let body = &pack.body;
     let texture = made_up_texture(body, 1, 16, 3);
     let mut model = model(&pack, EnergyKind::Paper);
     let w = &mut model.settings.weights;
-    (w.likelihood, w.mask) = (likelihood, mask);
+    [w.likelihood, w.mask, w.parts] = weights;
     (w.keypoints, w.depth, w.prior, w.limits, w.betas) = (0.0, 0.0, 0.0, 0.0, 0.0);
     model.silhouette = with_outline;
-    let observation = made_up_observation(body, &model, &texture, GRID, 5);
+    let seen = made_up_observation(body, &model, &texture, GRID, 5);
     let pose = bent_pose();
     let mut workspace = Workspace::new(body, GRID);
-    let problem = Problem {
-        body,
-        texture: Some(&texture),
-        model: &model,
-        observation: &observation,
-    };
-    workspace.evaluate(&problem, &pose, Want::Gradient);
     let state = State::new(&pose, body.joint_count());
     // Translations and the turns of the larger limbs: each moves many outline samples.
     let parameters = [72, 73, 74, 0, 1, 2, 3, 6, 9, 12, 48, 50, 51, 53, 54, 57];
     let fine = 10;
-    let numeric: Vec<f64> = parameters
-        .iter()
-        .map(|&p| {
+    let (mut analytic, mut numeric) = ([0.0; 16], [0.0; 16]);
+    for view in 0..views {
+        let mut observation = seen.clone();
+        let [x, y] = [0.618, 0.382].map(|step| (step * view as f32).fract());
+        observation.camera.rows[0].z += x;
+        observation.camera.rows[1].z += y;
+        let problem = Problem {
+            body,
+            texture: Some(&texture),
+            model: &model,
+            observation: &observation,
+        };
+        workspace.evaluate(&problem, &pose, Want::Gradient);
+        for (i, &p) in parameters.iter().enumerate() {
             let h = if p >= 72 { 8e-3 } else { 2e-2 };
             let e = |by: f64| {
-                supersampled(
-                    body,
-                    &texture,
-                    &model,
-                    &observation,
-                    &state.moved(p, by),
-                    fine,
-                )
+                let moved = state.moved(p, by);
+                supersampled(body, &texture, &model, &observation, &moved, fine)
             };
-            (e(h) - e(-h)) / (2.0 * h)
-        })
-        .collect();
-    let analytic: Vec<f64> = parameters
-        .iter()
-        .map(|&p| f64::from(workspace.gradient[p]))
-        .collect();
+            numeric[i] += (e(h) - e(-h)) / (2.0 * h);
+            analytic[i] += f64::from(workspace.gradient[p]);
+        }
+    }
     let error = relative_l2(&analytic, &numeric);
     println!("{what}: {error:.3}\n{analytic:.3?}\n{numeric:.3?}");
     error
@@ -122,10 +121,15 @@ fn check(what: &str, likelihood: f32, mask: f32, with_outline: bool) -> f64 {
 
 #[test]
 fn outline_gradient_matches_a_supersampled_energy() {
-    for (what, likelihood, mask) in [("mask", 0.0, 1.0), ("likelihood", 1.0, 0.0)] {
-        let without = check(what, likelihood, mask, false);
-        let with = check(what, likelihood, mask, true);
-        assert!(with < tolerance::OUTLINE, "{what}: {with}");
+    for (what, weights, views, most) in [
+        ("mask", [0.0, 1.0, 0.0], 1, tolerance::OUTLINE),
+        ("likelihood", [1.0, 0.0, 0.0], 1, tolerance::OUTLINE),
+        // Few cells see the narrow triangles between two parts: one view alone says little.
+        ("parts", [0.0, 0.0, 1.0], 24, tolerance::OUTLINE_PARTS),
+    ] {
+        let without = check(what, weights, views, false);
+        let with = check(what, weights, views, true);
+        assert!(with < most, "{what}: {with}");
         assert!(
             with < 0.5 * without,
             "{what}: the outline term must matter: {with} against {without}"
@@ -140,7 +144,7 @@ fn sub_cell_coverage_makes_the_energy_smooth_and_right() {
     let texture = made_up_texture(body, 1, 16, 3);
     let mut model = model(&pack, EnergyKind::Paper);
     let w = &mut model.settings.weights;
-    (w.likelihood, w.mask) = (1.0, 1.0);
+    (w.likelihood, w.mask, w.parts) = (1.0, 1.0, 1.0);
     (w.keypoints, w.depth, w.prior, w.limits, w.betas) = (0.0, 0.0, 0.0, 0.0, 0.0);
     let observation = made_up_observation(body, &model, &texture, GRID, 5);
     let mut workspace = Workspace::new(body, GRID);

@@ -117,6 +117,7 @@ fn compare(what: &str, device: &(Workspace, Terms), cpu: &(Workspace, Terms), bo
         &d.posterior,
         &c.posterior,
     );
+    close(&format!("{what}, score: parts"), &d.part_gain, &c.part_gain);
     let gates = |w: &Workspace| w.gate_gradient[..n].as_flattened().to_vec();
     close(&format!("{what}, score: gates"), &gates(d), &gates(c));
     let same = d.crossings.iter().zip(&c.crossings).filter(|(a, b)| {
@@ -161,6 +162,7 @@ fn compare(what: &str, device: &(Workspace, Terms), cpu: &(Workspace, Terms), bo
     for (name, a, b) in [
         ("likelihood", d_terms.likelihood, c_terms.likelihood),
         ("mask", d_terms.mask, c_terms.mask),
+        ("parts", d_terms.parts, c_terms.parts),
         ("keypoints", d_terms.keypoints, c_terms.keypoints),
         ("depth", d_terms.depth, c_terms.depth),
         ("prior", d_terms.prior, c_terms.prior),
@@ -219,10 +221,15 @@ fn odd_sizes_match() {
 }
 
 #[test]
-fn without_a_likelihood_the_mask_is_left() {
+fn without_a_likelihood_mask_and_parts_are_left() {
     let _alone = backends::alone();
     let mut scene = Scene::new(EnergyKind::Paper, 3, 64, 64);
     scene.model.settings.weights.likelihood = 0.0;
+    both("mask and parts", &scene);
+    scene.model.settings.weights.mask = 0.0;
+    both("parts alone", &scene);
+    scene.model.settings.weights.mask = 3.0;
+    scene.model.settings.weights.parts = 0.0;
     both("mask alone", &scene);
     scene.model.silhouette = false;
     both("mask alone, no outlines", &scene);

@@ -62,6 +62,9 @@ FEATURE_MAPS = {
     "decoder16": 275,
     "decoder32": 273,
     "heatmap4": 298,
+    "mask4": 281,
+    "global64": 316,
+    "global128": 335,
 }
 """Intermediate maps by tensor index in LANDMARKER; the number is the stride in pixels."""
 

@@ -20,7 +20,7 @@ use neuralsmpl::frame::{Intrinsics, Region};
 use neuralsmpl::init::{Initializer, set_targets};
 use neuralsmpl::pack::Pack;
 use neuralsmpl::pipeline::observe;
-use neuralsmpl::synth::{open_studio, render};
+use neuralsmpl::synth::{Framing, open_studio, render};
 use neuralsmpl::texture::{EnergyKind, Texture};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -89,7 +89,7 @@ impl Scene {
         let studio = open_studio(&pack, None, None, None).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(SEED);
         rng.set_stream(INDEX);
-        let mut scene = studio.scene(&mut rng);
+        let mut scene = studio.scene(Framing::Usual, &mut rng);
         if matches!(view, View::Close) {
             scene.region.side *= CLOSE;
         }

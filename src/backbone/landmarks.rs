@@ -1,13 +1,19 @@
-//! The backbone network: one upright crop to landmarks, mask and features.
+//! The backbone network: one upright crop to landmarks, mask and features; some also name parts and
+//! see the pose of the whole body.
 
 use image::RgbImage;
 
 use super::network::Network;
 use super::observations::{ALL_LANDMARKS, LANDMARK_VALUES};
 use super::workers::Workers;
-use super::{BackboneError, Observations};
+use super::{BackboneError, NetworkPose, Observations};
+use crate::body::PARTS;
 use crate::frame::{Intrinsics, Region, sample};
+use crate::limits::MAX_BETAS;
 use crate::pack::BackboneSettings;
+
+/// Outputs that every backbone has; those about parts and the body come behind them.
+const OUTPUTS: usize = 5;
 
 /// The backbone network with its memory.
 pub struct Backbone {
@@ -18,7 +24,8 @@ pub struct Backbone {
 impl Backbone {
     /// Loads the network: input `[1, 3, S, S]` in 0..=1, outputs `landmarks` `[1, 195]`,
     /// `score` `[1, 1]`, `world` `[1, 117]`, `mask` `[1, 1, S, S]` (logits) and `features`
-    /// `[1, D, S / stride, S / stride]`, sizes as the pack says.
+    /// `[1, D, S / stride, S / stride]`, sizes as the pack says; optionally `parts`
+    /// `[1, 15, S / stride, S / stride]`, `pose` `[1, 144]`, `betas` `[1, 10]` and `camera` `[1, 3]`.
     ///
     /// # Errors
     /// When the file is not such a network.
@@ -35,18 +42,34 @@ impl Backbone {
             ("mask", vec![1, 1, side, side]),
             ("features", vec![1, settings.channels, grid, grid]),
         ];
+        let optional = vec![
+            ("parts", vec![1, PARTS.len(), grid, grid]),
+            ("pose", vec![1, NetworkPose::ROTATIONS]),
+            ("betas", vec![1, MAX_BETAS]),
+            ("camera", vec![1, 3]),
+        ];
         Ok(Self {
-            network: Network::load("backbone", onnx, side, ports, workers)?,
+            network: Network::load_with("backbone", onnx, side, ports, optional, workers)?,
             settings: settings.clone(),
         })
     }
 
+    /// Whether the network names parts and sees the pose of the body.
+    pub fn sees_bodies(&self) -> bool {
+        self.network.outputs() > OUTPUTS
+    }
+
     /// Room for the observations of one crop of this network.
     pub fn observations(&self) -> Observations {
-        Observations::new(
+        let mut out = Observations::new(
             self.settings.input / self.settings.stride,
             self.settings.channels,
-        )
+        );
+        if self.sees_bodies() {
+            out.parts = vec![0.0; out.grid * out.grid * PARTS.len()];
+            out.pose = Some(NetworkPose::default());
+        }
+        out
     }
 
     /// Side of the input crop in pixels.
@@ -68,8 +91,25 @@ impl Backbone {
         self.look(image, intrinsics, region, false, out)
     }
 
-    /// Observes a region, or what a mirror would show of it: then landmarks, mask and features are
-    /// the mirror image's.
+    /// Observes a crop `[3, S, S]` in 0..=1 that was sampled from `region`.
+    ///
+    /// # Errors
+    /// When the network fails or gives values that are not numbers; `out` is then unspecified.
+    ///
+    /// # Panics
+    /// When the crop has another size than the network's input.
+    pub fn observe_crop(
+        &mut self,
+        crop: &[f32],
+        region: &Region,
+        out: &mut Observations,
+    ) -> Result<(), BackboneError> {
+        self.network.fill(|input| input.copy_from_slice(crop))?;
+        self.run(region, out)
+    }
+
+    /// Observes a region, or what a mirror would show of it: then landmarks, mask, features, parts
+    /// and pose are the mirror image's.
     pub(super) fn look(
         &mut self,
         image: &RgbImage,
@@ -85,12 +125,25 @@ impl Backbone {
                 input.chunks_exact_mut(side).for_each(<[f32]>::reverse);
             }
         })?;
+        self.run(region, out)
+    }
+
+    /// Runs the network on its input, which shows `region`.
+    fn run(&mut self, region: &Region, out: &mut Observations) -> Result<(), BackboneError> {
+        let (side, sees_bodies) = (self.settings.input, self.sees_bodies());
         let outputs = self.network.run()?;
         out.read_landmarks(outputs.get(0)?);
         out.score = outputs.get(1)?[0];
         out.read_world(outputs.get(2)?, region);
         out.read_mask(outputs.get(3)?, side);
         out.read_features(outputs.get(4)?);
+        if sees_bodies {
+            out.read_parts(outputs.get(OUTPUTS)?);
+            let pose = out.pose.get_or_insert_default();
+            pose.rotations.copy_from_slice(outputs.get(OUTPUTS + 1)?);
+            pose.betas.copy_from_slice(outputs.get(OUTPUTS + 2)?);
+            pose.camera.copy_from_slice(outputs.get(OUTPUTS + 3)?);
+        }
         Ok(())
     }
 }

@@ -169,6 +169,11 @@ impl Locator {
         Ok(people)
     }
 
+    /// The backbone.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbone
+    }
+
     /// The people of the last photo.
     pub fn people(&self) -> &[Person] {
         &self.people

@@ -7,7 +7,7 @@ use tract_onnx::prelude::*;
 use super::BackboneError;
 use super::error::one_line;
 use super::plan::Plan;
-use super::ports::{Port, check, describe_f32};
+use super::ports::{Port, check, describe_f32, has_any};
 use super::workers::Workers;
 
 /// A network with one input `[1, 3, side, side]` and named f32 outputs.
@@ -30,11 +30,26 @@ impl Network {
         ports: Vec<Port>,
         workers: &Workers,
     ) -> Result<Self, BackboneError> {
+        Self::load_with(name, bytes, side, ports, Vec::new(), workers)
+    }
+
+    /// Like `load`; behind `ports` come all of `optional`, where the file has one of them.
+    pub fn load_with(
+        name: &'static str,
+        bytes: &[u8],
+        side: usize,
+        mut ports: Vec<Port>,
+        optional: Vec<Port>,
+        workers: &Workers,
+    ) -> Result<Self, BackboneError> {
         let load = |message: String| BackboneError::Load {
             network: name,
             message,
         };
         let proto = Plan::read(bytes).map_err(load)?;
+        if has_any(&proto, &optional) {
+            ports.extend(optional);
+        }
         let chosen = check(name, &proto, side, &ports)?;
         let plan = Plan::new(&proto, Some(&chosen), workers).map_err(load)?;
         for (i, (port, shape)) in ports.iter().enumerate() {
@@ -58,6 +73,11 @@ impl Network {
             input: Arc::new(input),
             ports,
         })
+    }
+
+    /// Number of outputs that are kept.
+    pub fn outputs(&self) -> usize {
+        self.ports.len()
     }
 
     /// Lets `fill` write the input: planes of red, green and blue.
@@ -160,6 +180,26 @@ mod tests {
         };
         near(0, 2, 0.25);
         near(1, 3, 1.5);
+    }
+
+    #[test]
+    fn optional_outputs_come_all_or_not_at_all() {
+        let load = |outputs: &[(&str, usize, f32)]| {
+            let bytes = test_onnx::model(8, outputs.len(), outputs);
+            let optional = vec![("pose", vec![1, 4]), ("betas", vec![1, 1])];
+            let workers = Workers::new(1).unwrap();
+            Network::load_with("test", &bytes, 8, ports(), optional, &workers)
+        };
+        let old = [("boxes", 3, 0.0), ("scores", 2, 0.0)];
+        assert_eq!(load(&old).unwrap().outputs(), 2);
+        let new = [old[0], old[1], ("betas", 1, 0.5), ("pose", 4, 2.0)];
+        let mut network = load(&new).unwrap();
+        network.fill(|x| x.fill(1.0)).unwrap();
+        let outputs = network.run().unwrap();
+        assert!((outputs.get(2).unwrap()[3] - 2.0).abs() < 1e-5);
+        assert!((outputs.get(3).unwrap()[0] - 0.5).abs() < 1e-5);
+        let message = load(&new[..3]).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("output `pose` is missing"), "{message}");
     }
 
     #[test]

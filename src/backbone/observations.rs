@@ -3,8 +3,9 @@
 use glam::{Vec2, Vec3};
 
 use super::anchors::sigmoid;
+use crate::body::PARTS;
 use crate::frame::Region;
-use crate::limits::MAX_KEYPOINTS;
+use crate::limits::{MAX_BETAS, MAX_KEYPOINTS};
 
 /// Named landmarks of the network (BlazePose's order).
 pub const LANDMARKS: usize = MAX_KEYPOINTS;
@@ -38,6 +39,32 @@ pub struct Landmark {
     pub presence: f32,
 }
 
+/// What a network says about the whole body, in the frame of its crop (docs/pack.md).
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkPose {
+    /// Per joint a 3×2 matrix row by row, `[24 × 6]`.
+    pub rotations: [f32; Self::ROTATIONS],
+    /// Shape.
+    pub betas: [f32; MAX_BETAS],
+    /// Where joint 0 lies in the crop, −1 to 1, and the logarithm of the crop's side in metres there.
+    pub camera: [f32; 3],
+}
+
+impl NetworkPose {
+    /// Values of `rotations`.
+    pub const ROTATIONS: usize = 144;
+}
+
+impl Default for NetworkPose {
+    fn default() -> Self {
+        Self {
+            rotations: [0.0; Self::ROTATIONS],
+            betas: [0.0; MAX_BETAS],
+            camera: [0.0; 3],
+        }
+    }
+}
+
 /// Landmarks, mask and features of one crop. Filled in place, crop after crop.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observations {
@@ -60,6 +87,10 @@ pub struct Observations {
     pub mask: Vec<f32>,
     /// Feature per cell `[grid² × D]`, of length one, or all zero where the network gives zero.
     pub features: Vec<f32>,
+    /// Probability of each part per cell `[grid² × 15]`; empty where the network names none.
+    pub parts: Vec<f32>,
+    /// The body's pose in the crop's frame; `None` where the network sees none.
+    pub pose: Option<NetworkPose>,
 }
 
 impl Observations {
@@ -75,6 +106,8 @@ impl Observations {
             channels,
             mask: vec![0.0; grid * grid],
             features: vec![0.0; grid * grid * channels],
+            parts: Vec::new(),
+            pose: None,
         }
     }
 
@@ -126,6 +159,23 @@ impl Observations {
             for cell in cells {
                 *cell *= scale;
             }
+        }
+    }
+
+    /// Reads logits `[15 × grid²]` of the parts; a cell's probabilities are their softmax.
+    pub(super) fn read_parts(&mut self, planes: &[f32]) {
+        let cells = self.grid * self.grid;
+        for (cell, out) in self.parts.chunks_exact_mut(PARTS.len()).enumerate() {
+            for (value, plane) in out.iter_mut().zip(planes.chunks_exact(cells)) {
+                *value = plane[cell];
+            }
+            let top = out.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let mut sum = 0.0;
+            for value in &mut *out {
+                *value = (*value - top).exp();
+                sum += *value;
+            }
+            out.iter_mut().for_each(|value| *value /= sum);
         }
     }
 
@@ -214,6 +264,25 @@ mod tests {
         o.read_mask(&logits, 8);
         assert_eq!(&o.mask[..4], [1.0, 0.0, 0.0, 0.25]);
         assert!(o.mask[4..].iter().all(|&m| m == 0.0));
+    }
+
+    #[test]
+    fn parts_are_the_softmax_of_their_logits() {
+        let mut o = Observations::new(2, 1);
+        o.parts = vec![0.0; 4 * PARTS.len()];
+        let mut planes = vec![-1e30; 4 * PARTS.len()];
+        // Cell 1 may be class 2 or, three times as likely, class 5.
+        (planes[2 * 4 + 1], planes[5 * 4 + 1]) = (700.0, 700.0 + 3.0f32.ln());
+        planes[3] = 9.0;
+        o.read_parts(&planes);
+        let cell = &o.parts[PARTS.len()..2 * PARTS.len()];
+        assert!(
+            (cell[2] - 0.25).abs() < 1e-4 && (cell[5] - 0.75).abs() < 1e-4,
+            "{cell:?}"
+        );
+        assert_eq!(o.parts[3 * PARTS.len()], 1.0);
+        // Nothing is known: all alike.
+        assert!((o.parts[0] - 1.0 / 15.0).abs() < 1e-6);
     }
 
     #[test]

@@ -48,6 +48,15 @@ pub(super) fn check(
         .collect()
 }
 
+/// Whether the file has an output of any of these names.
+pub(super) fn has_any(proto: &ModelProto, ports: &[Port]) -> bool {
+    let named = |name: &str| ports.iter().any(|(port, _)| *port == name);
+    proto
+        .graph
+        .as_ref()
+        .is_some_and(|graph| graph.output.iter().any(|o| named(&o.name)))
+}
+
 fn find(
     network: &'static str,
     outputs: &[ValueInfoProto],

@@ -2,7 +2,7 @@
 
 use glam::Vec3;
 
-use super::{Body, Edge, ShapeDirs, Skin, SkinnedPoints};
+use super::{Body, Edge, ShapeDirs, Skin, SkinnedPoints, part_of_joint};
 use crate::limits::{MAX_BETAS, MAX_JOINTS, MAX_KEYPOINTS, MAX_TRIANGLES, MAX_VERTICES};
 use crate::pack::{BodyNames, Dim, PackError, TensorFile};
 
@@ -115,7 +115,9 @@ impl Body {
         };
         let limb_child = file.i32("limb_child", &[Dim::Is(j)])?.data;
         let limbs = limbs(&limb_child, &parents)?;
-        let vertex_limb = vertices.skin.iter().map(heaviest).collect();
+        let vertex_limb: Vec<u8> = vertices.skin.iter().map(heaviest).collect();
+        let part = |&joint: &u8| part_of_joint(&names.joints[joint as usize]).unwrap_or(0);
+        let vertex_part = vertex_limb.iter().map(part).collect();
         Ok(Self {
             edges: edges(&faces),
             vertices,
@@ -127,6 +129,7 @@ impl Body {
             joint_shapedirs,
             limbs,
             vertex_limb,
+            vertex_part,
         })
     }
 }

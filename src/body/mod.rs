@@ -5,9 +5,11 @@
 //! `global_orient` (rotation 0) takes it to the camera frame: x right, y down, z forward.
 
 mod load;
+mod parts;
 mod pose;
 
 pub use load::BodyError;
+pub use parts::{PARTS, part_of_joint};
 pub use pose::{ParamLayout, Pose};
 
 use glam::Vec3;
@@ -87,6 +89,8 @@ pub struct Body {
     pub limbs: Vec<(u8, u8)>,
     /// The limb a vertex belongs to: its joint of largest weight.
     pub vertex_limb: Vec<u8>,
+    /// Class of each vertex among [`PARTS`]; 0 where its joint has a name that SMPL does not have.
+    pub vertex_part: Vec<u8>,
 }
 
 impl Body {

@@ -12,6 +12,8 @@ pub enum EvalCommand {
     Real(eval::RealArgs),
     /// Synthetic people with exact truth, clean and under patches
     Synthetic(eval::SynthEvalArgs),
+    /// Synthetic people under the patch position that is worst for the start pose
+    Advocc(eval::AdvOccArgs),
     /// Energy by step of both solvers
     Solvers(eval::SolverArgs),
 }
@@ -20,6 +22,7 @@ pub fn run(command: &EvalCommand) -> Result<End> {
     match command {
         EvalCommand::Real(args) => eval::run_real(args)?,
         EvalCommand::Synthetic(args) => eval::run_synthetic(args)?,
+        EvalCommand::Advocc(args) => eval::run_advocc(args)?,
         EvalCommand::Solvers(args) => eval::run_solvers(args)?,
     }
     Ok(End::Done)

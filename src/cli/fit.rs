@@ -49,8 +49,13 @@ pub(super) struct FitArgs {
     /// Fit only the person in this box, in pixels
     #[arg(long = "box", value_name = "X,Y,W,H", value_parser = parse_box, allow_hyphen_values = true)]
     box_px: Option<[f32; 4]>,
-    /// Start pose: `auto` from landmarks, an earlier pose.json, or a regressor as .onnx
-    #[arg(long, value_name = "auto|FILE", default_value = "auto")]
+    /// Start pose: `auto` as the pack says, from the landmarks or the pack's network, from an earlier
+    /// pose.json, or from a regressor as .onnx
+    #[arg(
+        long,
+        value_name = "auto|landmarks|network|FILE",
+        default_value = "auto"
+    )]
     init: Init,
     /// Most gradient steps per person [default: the pack's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(MAX_STEPS)))]

@@ -11,7 +11,7 @@ use crate::body::Pose;
 use crate::emit::{PersonRecord, PoseFile, read_pose_file};
 use crate::frame::Intrinsics;
 use crate::init::Regressor;
-use crate::pack::Pack;
+use crate::pack::{Pack, StartPose};
 use crate::pipeline::{Estimator, PersonFit, Start};
 
 /// Least overlap (intersection over union) of two boxes that may be one person.
@@ -20,8 +20,12 @@ const SAME_PERSON: f32 = 0.3;
 /// `--init` as typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Init {
-    /// From the landmarks.
+    /// As the pack says.
     Auto,
+    /// From the landmarks.
+    Landmarks,
+    /// From the pose that the pack's backbone sees.
+    Network,
     /// From a pose.json or an .onnx regressor.
     File(PathBuf),
 }
@@ -30,10 +34,11 @@ impl FromStr for Init {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == "auto" {
-            Self::Auto
-        } else {
-            Self::File(text.into())
+        Ok(match text {
+            "auto" => Self::Auto,
+            "landmarks" => Self::Landmarks,
+            "network" => Self::Network,
+            _ => Self::File(text.into()),
         })
     }
 }
@@ -42,6 +47,10 @@ impl FromStr for Init {
 pub(super) enum StartSource {
     /// The landmarks.
     Landmarks,
+    /// The pack's backbone.
+    Backbone,
+    /// The better of the two.
+    Better,
     /// An earlier result.
     Earlier(PathBuf, Box<PoseFile>),
     /// A network.
@@ -50,8 +59,16 @@ pub(super) enum StartSource {
 
 impl StartSource {
     pub(super) fn open(init: &Init, pack: &Pack) -> anyhow::Result<Self> {
-        let Init::File(path) = init else {
-            return Ok(Self::Landmarks);
+        let path = match init {
+            Init::Auto => {
+                return Ok(match pack.manifest.fit.start {
+                    StartPose::Landmarks => Self::Landmarks,
+                    StartPose::Network => Self::Better,
+                });
+            }
+            Init::Landmarks => return Ok(Self::Landmarks),
+            Init::Network => return Ok(Self::Backbone),
+            Init::File(path) => path,
         };
         if path
             .extension()
@@ -73,6 +90,16 @@ impl StartSource {
     ) -> anyhow::Result<Vec<PersonFit>> {
         match self {
             Self::Landmarks => Ok(estimator.estimate(image, intrinsics, Start::Landmarks)?),
+            Self::Better => Ok(estimator.estimate(image, intrinsics, Start::Better)?),
+            Self::Backbone => {
+                if !estimator.sees_bodies() {
+                    bail!(
+                        "{}: its backbone has no output `pose`, expected one with --init network; use another pack, or --init landmarks",
+                        estimator.pack().root.display()
+                    );
+                }
+                Ok(estimator.estimate(image, intrinsics, Start::Network)?)
+            }
             Self::Earlier(path, file) => {
                 same_size(path, file, image)?;
                 let mut left: Vec<&PersonRecord> = file.persons.iter().collect();
@@ -161,6 +188,8 @@ mod tests {
     #[test]
     fn words_and_files() {
         assert_eq!("auto".parse(), Ok(Init::Auto));
+        assert_eq!("network".parse(), Ok(Init::Network));
+        assert_eq!("landmarks".parse(), Ok(Init::Landmarks));
         assert_eq!("a.json".parse(), Ok(Init::File("a.json".into())));
     }
 }

@@ -5,6 +5,7 @@ use glam::{Mat3, Vec3};
 use super::adjoint::Wrenches;
 use super::keypoints::{self, KeypointOutput};
 use super::likelihood::Likelihood;
+use super::parts::{self, Parts};
 use super::pose;
 use super::pose_vae;
 use super::priors;
@@ -39,7 +40,7 @@ impl Workspace {
     ) -> Terms {
         let (body, observation) = (problem.body, problem.observation);
         let weights = &problem.model.settings.weights;
-        let seen = weights.likelihood > 0.0 || weights.mask > 0.0;
+        let seen = weights.likelihood > 0.0 || weights.mask > 0.0 || weights.parts > 0.0;
         if first <= Stage::Pose {
             pose::pose(body, state, &mut self.joints);
         }
@@ -55,6 +56,9 @@ impl Workspace {
             self.gate_gradient = [[0.0; MAX_COMPONENTS]; MAX_JOINTS];
             if seen {
                 self.score(problem, want, &mut terms);
+            }
+            if weights.parts > 0.0 {
+                self.parts(problem, want, &mut terms);
             }
         }
         if first <= Stage::Silhouette && seen && problem.model.silhouette {
@@ -142,9 +146,25 @@ impl Workspace {
         terms.mask = -f64::from(mask_weight) * sums.mask;
     }
 
+    fn parts(&mut self, problem: &Problem<'_>, want: Want, terms: &mut Terms) {
+        let weight = problem.model.settings.weights.parts / problem.observation.area;
+        let sum = parts::parts(
+            &part_term(problem),
+            &self.keys,
+            self.grid,
+            &self.points,
+            if want >= Want::Gradient { weight } else { 0.0 },
+            &mut self.part_gain,
+            &mut self.point_gradient,
+            &mut self.point_curvature,
+        );
+        terms.parts = -f64::from(weight) * sum;
+    }
+
     fn silhouette(&mut self, problem: &Problem<'_>, terms: &mut Terms) {
         let (body, observation) = (problem.body, problem.observation);
         let (weight, mask_weight) = cell_weights(problem);
+        let parts_weight = problem.model.settings.weights.parts / observation.area;
         let read = problem
             .texture
             .filter(|_| weight > 0.0)
@@ -161,6 +181,9 @@ impl Workspace {
             height: observation.grid,
             weight: if read.is_some() { weight } else { 0.0 },
             mask_weight,
+            parts: part_term(problem),
+            part_gain: &self.part_gain,
+            parts_weight,
         };
         let beyond = silhouette::silhouette(
             &outline,
@@ -174,6 +197,7 @@ impl Workspace {
             terms.likelihood -= f64::from(weight) * beyond.likelihood;
         }
         terms.mask -= f64::from(mask_weight) * beyond.mask;
+        terms.parts -= f64::from(parts_weight) * beyond.parts;
     }
 
     fn score_keypoints(&mut self, problem: &Problem<'_>, terms: &mut Terms) {
@@ -282,6 +306,15 @@ fn cell_weights(problem: &Problem<'_>) -> (f32, f32) {
     let per_cell = 1.0 / problem.observation.area;
     let weights = &problem.model.settings.weights;
     (weights.likelihood * per_cell, weights.mask * per_cell)
+}
+
+fn part_term<'a>(problem: &Problem<'a>) -> Parts<'a> {
+    Parts {
+        faces: &problem.body.faces,
+        vertex_part: &problem.body.vertex_part,
+        ratios: &problem.observation.parts,
+        visible_prior: problem.model.settings.mask_visible_prior,
+    }
 }
 
 fn likelihood<'a>(

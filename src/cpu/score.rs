@@ -159,7 +159,7 @@ pub fn barycentric_gradient(seen: &Seen, g: [f32; 3], c: Vec2) -> [Vec3; 3] {
 
 /// Slopes of the barycentrics along image x and y.
 #[inline(always)]
-fn barycentric_slopes(seen: &Seen, p: [Vec3; 3]) -> [[f32; 3]; 2] {
+pub fn barycentric_slopes(seen: &Seen, p: [Vec3; 3]) -> [[f32; 3]; 2] {
     let u = &seen.u;
     let z = [p[0].z, p[1].z, p[2].z];
     let inv = 1.0 / seen.sum;

@@ -1,7 +1,7 @@
 //! Silhouette: the gradient that hard visibility hides, from the motion of outlines.
 //!
-//! In:  keys and ratios of the score stage, mesh edges, likelihood, mask ratio
-//! Out: adds to gradient and curvature at the points (without a likelihood only the mask gains);
+//! In:  keys and ratios of the score stage, mesh edges, likelihood, mask ratio, parts
+//! Out: adds to gradient and curvature at the points (without a likelihood only mask and parts gain);
 //!      returns what sub-cell coverage adds to the energy's sums
 //! Twin: shaders/crossings.wgsl (find), shaders/silhouette.wgsl (gains), shaders/edges.wgsl
 //!
@@ -16,6 +16,7 @@ use glam::{Vec2, Vec3};
 use multiversion::{multiversion, target::target_cfg_f};
 
 use super::likelihood::Likelihood;
+use super::parts::Parts;
 use super::project::{DepthWindow, pixel_gradient};
 use super::raster;
 use super::score::Curvature;
@@ -50,6 +51,12 @@ pub struct Outline<'a> {
     pub weight: f32,
     /// Weight of −mask ratio in the energy.
     pub mask_weight: f32,
+    /// The part term.
+    pub parts: Parts<'a>,
+    /// Its gain per covered cell.
+    pub part_gain: &'a [f32],
+    /// Weight of −gain in the energy; with 0 nothing of it is read.
+    pub parts_weight: f32,
 }
 
 // A crossing's key has room for every edge, also of a mesh of loose triangles.
@@ -76,6 +83,8 @@ pub struct OutlineSums {
     pub likelihood: f64,
     /// Share of the mask ratios.
     pub mask: f64,
+    /// Share of the parts' gains.
+    pub parts: f64,
     /// Samples taken.
     pub samples: u32,
 }
@@ -302,9 +311,17 @@ fn gains_with<const FMA: bool>(
             Some(l) => l.at::<FMA>(side.triangle, b, cell).ratio,
             None => 0.0,
         };
+        let mut part = if o.parts_weight > 0.0 {
+            o.parts.at(side.triangle, b, cell).gain
+        } else {
+            0.0
+        };
         let mut mask = 0.0;
         if o.depth(outer).is_some() {
             ratio -= o.ratio[outer];
+            if o.parts_weight > 0.0 {
+                part -= o.part_gain[outer];
+            }
         } else {
             mask = o.mask[cell];
         }
@@ -313,8 +330,9 @@ fn gains_with<const FMA: bool>(
         let beyond = sign * (position - (along + 1) as f32) * normal;
         sums.likelihood += f64::from(beyond * ratio);
         sums.mask += f64::from(beyond * mask);
+        sums.parts += f64::from(beyond * part);
         sums.samples += 1;
-        let gain = o.weight * ratio + o.mask_weight * mask;
+        let gain = o.weight * ratio + o.mask_weight * mask + o.parts_weight * part;
         let mut g = Vec2::ZERO;
         g[axis] = -gain * sign;
         for (i, share) in [1.0 - s, s].into_iter().enumerate() {

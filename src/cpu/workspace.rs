@@ -48,6 +48,8 @@ pub struct Workspace {
     pub ratio: Vec<f32>,
     /// P(z = 1 | f) per covered cell.
     pub posterior: Vec<f32>,
+    /// Gain of the part seen per covered cell.
+    pub part_gain: Vec<f32>,
     /// Outlines between neighbouring cell centres, two a cell.
     pub crossings: Vec<u32>,
     /// Gates of the limbs.
@@ -93,6 +95,7 @@ impl Workspace {
             front: vec![false; body.faces.len()],
             ratio: vec![0.0; cells],
             posterior: vec![0.0; cells],
+            part_gain: vec![0.0; cells],
             crossings: vec![0; 2 * cells],
             gates: Gates::default(),
             gate_gradient: [[0.0; MAX_COMPONENTS]; MAX_JOINTS],

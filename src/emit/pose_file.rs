@@ -164,6 +164,7 @@ mod tests {
         let terms = TermsRecord {
             likelihood: -1.5,
             mask: 0.0,
+            parts: 0.0,
             keypoints: 0.25,
             depth: 0.0,
             prior: 0.0,

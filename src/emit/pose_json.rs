@@ -172,6 +172,8 @@ pub struct Energy {
 pub struct TermsRecord {
     pub likelihood: f64,
     pub mask: f64,
+    #[serde(default)]
+    pub parts: f64,
     pub keypoints: f64,
     pub depth: f64,
     pub prior: f64,

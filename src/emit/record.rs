@@ -163,6 +163,7 @@ impl From<Terms> for TermsRecord {
         Self {
             likelihood: terms.likelihood,
             mask: terms.mask,
+            parts: terms.parts,
             keypoints: terms.keypoints,
             depth: terms.depth,
             prior: terms.prior,

@@ -1,5 +1,6 @@
 //! Evaluation: metrics, and the runs behind the figures in `docs/evaluation.md`.
 
+mod advocc;
 mod error;
 mod manifest;
 mod metrics;
@@ -10,6 +11,7 @@ mod solvers;
 pub mod statistics;
 mod synthetic;
 
+pub use advocc::{AdvOccArgs, run as run_advocc};
 pub use error::EvalError;
 pub use manifest::{Frame, ManifestError, read_manifest};
 pub use metrics::{LIMBS, mpjpe, pa_mpjpe, procrustes};

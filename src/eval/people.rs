@@ -127,7 +127,7 @@ pub fn observe_person(
 }
 
 /// The landmarks of a crop, seen as an upright picture, in the frame whose `region` the crop is.
-fn opinion(seen: &Observations, region: &Region, side: usize) -> Opinion {
+pub(super) fn opinion(seen: &Observations, region: &Region, side: usize) -> Opinion {
     let mut out = Opinion::default();
     let turn = Vec2::from_angle(region.angle);
     for (i, landmark) in seen.landmarks.iter().enumerate() {

@@ -132,6 +132,7 @@ fn errors(
     let likelihood_free = Weights {
         likelihood: 0.0,
         mask: 0.0,
+        parts: 0.0,
         ..all
     };
     let mut out = [f64::NAN; SYSTEMS.len()];

@@ -51,8 +51,14 @@ impl SeriesArgs {
 
 /// A bar with the time left; invisible where no terminal is.
 pub(super) fn progress(count: u64) -> ProgressBar {
+    progress_of(count, "people")
+}
+
+/// The same over other things.
+pub(super) fn progress_of(count: u64, what: &str) -> ProgressBar {
     let bar = ProgressBar::new(count);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} people, {eta} left") {
+    let template = format!("{{bar:40}} {{pos}}/{{len}} {what}, {{eta}} left");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
     bar

@@ -81,6 +81,7 @@ impl Initializer {
         in_space.settings.weights = Weights {
             likelihood: 0.0,
             mask: 0.0,
+            parts: 0.0,
             keypoints: 0.0,
             depth: 20.0,
             ..settings.weights
@@ -90,6 +91,7 @@ impl Initializer {
         in_picture.settings.weights = Weights {
             likelihood: 0.0,
             mask: 0.0,
+            parts: 0.0,
             ..settings.weights
         };
         Self {

@@ -162,7 +162,7 @@ impl Regressor {
 }
 
 /// Gram–Schmidt on two columns.
-fn orthonormal(a: Vec3, b: Vec3) -> Mat3 {
+pub(super) fn orthonormal(a: Vec3, b: Vec3) -> Mat3 {
     let x = a.normalize_or(Vec3::X);
     let y = (b - x * x.dot(b)).normalize_or(x.any_orthonormal_vector());
     Mat3::from_cols(x, y, x.cross(y))

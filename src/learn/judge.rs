@@ -1,18 +1,17 @@
 //! Judge: how well a neural mesh tells places apart, on pictures it was not learned from.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use glam::Vec3;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde::Serialize;
 
 use super::LearnError;
 use super::evidence::{LimbAlphas, limb_alphas};
 use super::lanes::Series;
 use super::pick;
-use crate::body::Body;
+use super::report::{Heat, Part, Place, Report};
+use crate::body::{Body, PARTS};
 use crate::cpu::likelihood::Likelihood;
 use crate::texture::{EnergyKind, Gates, Texture};
 
@@ -25,61 +24,33 @@ const VISIBLE_PRIOR: f32 = 0.9;
 /// Cells of the person that are judged per picture.
 const CELLS: usize = 96;
 
-/// Shares of cells whose best prototype lies near the truth.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Place {
-    /// Cells judged.
-    pub cells: u64,
-    /// Share within 5, 10 and 20 cm on the T-pose.
-    pub within: [f64; 3],
-    /// Share that names the other side's limb.
-    pub swapped: f64,
-}
-
-/// What one temperature does to the outlier process.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Heat {
-    /// Temperature.
-    pub temperature: f32,
-    /// Mean log-likelihood ratio, nats: features of the person in their place.
-    pub person: f64,
-    /// The same for background features at that place.
-    pub background: f64,
-    /// Mean posterior P(z = 1) of the person's features.
-    pub person_visible: f64,
-    /// The same of background features.
-    pub background_visible: f64,
-}
-
-/// Figures of held-out pictures.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
-    /// Pictures.
-    pub pictures: u64,
-    /// By body part; `all` is every cell.
-    pub places: BTreeMap<String, Place>,
-    /// Chance that a feature of the person scores above one of the background in the same place.
-    pub auroc_background: f64,
-    /// Chance that it scores above a feature of elsewhere on the person.
-    pub auroc_elsewhere: f64,
-    /// Share of background cells that score above the background, 1, 2, … cells off the outline,
-    /// in the place of the nearest cell on the person.
-    pub halo: Vec<f64>,
-    /// By temperature.
-    pub heat: Vec<Heat>,
-}
-
 /// What one lane gathers.
 #[derive(Default)]
 struct Tally {
     /// Per limb: cells, hits, swaps.
     limbs: Vec<(u64, [u64; 3], u64)>,
+    /// Per part of the body.
+    parts: [PartTally; PARTS.len()],
+    /// Best log-likelihood ratios of background features.
+    best_background: Vec<f32>,
     /// Log-likelihood ratios in place, of background there, of elsewhere there.
     ratios: [Vec<f32>; 3],
     heat: Vec<[f64; 4]>,
     /// Per distance from the outline: cells, cells above the background.
     halo: [(u64, u64); pick::REACH],
     pictures: u64,
+}
+
+/// Cells of one part of the body.
+#[derive(Default)]
+struct PartTally {
+    cells: u64,
+    /// Best prototypes within [`NEAR`]'s first distance.
+    near: u64,
+    /// Log-likelihood ratios in place, and of background there.
+    in_place: [Vec<f32>; 2],
+    /// Ratios of the best prototype.
+    best: Vec<f32>,
 }
 
 /// Judges `texture` on a series.
@@ -124,7 +95,11 @@ pub fn judge(series: &Series<'_>, texture: &Texture) -> Result<Report, LearnErro
             let heaviest = usize::from(b[1] > b[0]);
             let corner = if b[2] > b[heaviest] { 2 } else { heaviest };
             let limb = body.vertex_limb[face[corner]] as usize;
-            let best = nearest(texture, feature(cell));
+            let Nearest {
+                vertex: best,
+                ratio: person_ratio,
+            } = nearest(texture, feature(cell));
+            let part = body.vertex_part[face[corner]] as usize;
             let template = &body.vertices.template;
             let at: Vec3 = (0..3).map(|i| b[i] * template[face[i]]).sum();
             let gap = at.distance(template[best]);
@@ -136,9 +111,20 @@ pub fn judge(series: &Series<'_>, texture: &Texture) -> Result<Report, LearnErro
             let named = body.vertex_limb[best] as usize;
             *swaps += u64::from(named != limb && Some(named) == mirror[limb]);
             let place = (t, b);
-            for (ratios, f) in tally.ratios.iter_mut().zip([cell, other, elsewhere]) {
-                ratios.push(ratio(texture, body, place, &alphas, feature(f)));
+            let all =
+                [cell, other, elsewhere].map(|c| ratio(texture, body, place, &alphas, feature(c)));
+            for (ratios, own) in tally.ratios.iter_mut().zip(all) {
+                ratios.push(own);
             }
+            let of_part = &mut tally.parts[part];
+            of_part.cells += 1;
+            of_part.near += u64::from(gap < NEAR[0]);
+            of_part.in_place[0].push(all[0]);
+            of_part.in_place[1].push(all[1]);
+            of_part.best.push(person_ratio);
+            tally
+                .best_background
+                .push(nearest(texture, feature(other)).ratio);
             heat(
                 texture,
                 body,
@@ -152,12 +138,31 @@ pub fn judge(series: &Series<'_>, texture: &Texture) -> Result<Report, LearnErro
     Ok(summary(lanes, names))
 }
 
-/// The vertex whose prototype, in whichever component, has the highest cosine with a feature.
-fn nearest(texture: &Texture, feature: &[f32]) -> usize {
-    let dot = |m: &[f32]| m.iter().zip(feature).map(|(a, b)| a * b).sum::<f32>();
-    let scores = texture.phi.chunks_exact(texture.channels).map(dot);
-    let best = scores.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
-    best.map_or(0, |(slot, _)| slot / texture.components)
+/// What the whole neural mesh says of one feature, wherever it was seen.
+struct Nearest {
+    /// The vertex whose prototype, in whichever component, has the highest cosine.
+    vertex: usize,
+    /// The highest log N(f; φ, σ² I) − log p(f | B) of all prototypes, nats.
+    ratio: f32,
+}
+
+fn nearest(texture: &Texture, feature: &[f32]) -> Nearest {
+    let d = texture.channels;
+    let (mut best, mut highest, mut density) = (0, f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for (slot, mean) in texture.phi.chunks_exact(d).enumerate() {
+        let cosine: f32 = mean.iter().zip(feature).map(|(a, b)| a * b).sum();
+        if cosine > highest {
+            (best, highest) = (slot, cosine);
+        }
+        let sigma = texture.sigma[slot];
+        // Both have length one.
+        let square = (2.0 - 2.0 * cosine).max(0.0);
+        density = density.max(-(d as f32) * sigma.ln() - 0.5 * square / (sigma * sigma));
+    }
+    Nearest {
+        vertex: best / texture.components,
+        ratio: density - texture.background.log_density(feature),
+    }
 }
 
 /// log Σ_k α_k N(f; φ_k, σ_k² I) − log p(f | B), nats, written out plainly.
@@ -244,7 +249,17 @@ fn summary(lanes: Vec<Tally>, names: &[String]) -> Report {
     let mut ratios: [Vec<f32>; 3] = Default::default();
     let mut heat = vec![[0.0; 4]; TEMPERATURES.len()];
     let mut halo = [(0, 0); pick::REACH];
+    let mut parts: [PartTally; PARTS.len()] = Default::default();
+    let mut best_background = Vec::new();
     for lane in lanes {
+        best_background.extend(lane.best_background);
+        for (sum, own) in parts.iter_mut().zip(lane.parts) {
+            sum.cells += own.cells;
+            sum.near += own.near;
+            let all = sum.in_place.iter_mut().zip(own.in_place);
+            all.for_each(|(sum, own)| sum.extend(own));
+            sum.best.extend(own.best);
+        }
         for (sum, (cells, high)) in halo.iter_mut().zip(lane.halo) {
             *sum = (sum.0 + cells, sum.1 + high);
         }
@@ -284,6 +299,20 @@ fn summary(lanes: Vec<Tally>, names: &[String]) -> Report {
     let judged = ratios[0].len().max(1) as f64;
     report.auroc_background = chance_above(&ratios[0], &ratios[1]);
     report.auroc_elsewhere = chance_above(&ratios[0], &ratios[2]);
+    let best: Vec<f32> = parts.iter().flat_map(|p| &p.best).copied().collect();
+    report.auroc_best = chance_above(&best, &best_background);
+    report.parts = PARTS
+        .iter()
+        .zip(&parts)
+        .filter(|(_, part)| part.cells > 0)
+        .map(|(name, part)| Part {
+            part: (*name).to_owned(),
+            cells: part.cells,
+            within_5cm: part.near as f64 / part.cells as f64,
+            auroc_in_place: chance_above(&part.in_place[0], &part.in_place[1]),
+            auroc_best: chance_above(&part.best, &best_background),
+        })
+        .collect();
     for (sum, temperature) in heat.iter().zip(TEMPERATURES) {
         let [person, background, person_visible, background_visible] = sum.map(|s| s / judged);
         report.heat.push(Heat {
@@ -313,59 +342,6 @@ fn chance_above(high: &[f32], low: &[f32]) -> f64 {
     };
     let sum: f64 = high.iter().map(|&x| below(x)).sum();
     sum / (high.len() as f64 * low.len() as f64)
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "held out: {} pictures", self.pictures)?;
-        writeln!(
-            f,
-            "best prototype      cells   <5 cm  <10 cm  <20 cm  other side"
-        )?;
-        for (part, p) in &self.places {
-            if p.cells > 0 {
-                let [a, b, c] = p.within.map(|x| 100.0 * x);
-                let swapped = 100.0 * p.swapped;
-                writeln!(
-                    f,
-                    "  {part:15} {:8} {a:6.1}% {b:6.1}% {c:6.1}% {swapped:9.1}%",
-                    p.cells
-                )?;
-            }
-        }
-        writeln!(
-            f,
-            "person above background in the same place: {:.4}",
-            self.auroc_background
-        )?;
-        writeln!(
-            f,
-            "person above person elsewhere:             {:.4}",
-            self.auroc_elsewhere
-        )?;
-        let halo: Vec<String> = self
-            .halo
-            .iter()
-            .map(|h| format!("{:.1}%", 100.0 * h))
-            .collect();
-        writeln!(
-            f,
-            "taken for the person 1, 2, … cells off the outline: {}",
-            halo.join(", ")
-        )?;
-        writeln!(
-            f,
-            "temperature   ratio person  background   visible person  background"
-        )?;
-        for h in &self.heat {
-            writeln!(
-                f,
-                "  {:<11} {:12.3} {:11.3} {:16.3} {:11.3}",
-                h.temperature, h.person, h.background, h.person_visible, h.background_visible
-            )?;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod lanes;
 mod mixture;
 mod pick;
 mod prototypes;
+mod report;
 mod reservoir;
 mod run;
 mod save;
@@ -56,6 +57,12 @@ pub enum LearnError {
         expected: u64,
         /// Pictures made.
         count: u64,
+    },
+    /// There is no neural mesh to judge.
+    #[error("{}: no [files.texture], expected a learned neural mesh with --judge-only; leave the option out to learn one", path.display())]
+    NoTexture {
+        /// The pack's manifest.
+        path: PathBuf,
     },
     /// The output cannot be written.
     #[error("{}: cannot write ({message}); check permissions and free space", path.display())]

@@ -60,6 +60,9 @@ pub struct LearnArgs {
     /// Write the figures of the held-out pictures here as JSON
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Learn nothing: judge the pack's neural mesh on the held-out pictures
+    #[arg(long, conflicts_with_all = ["components", "tau", "background", "out"])]
+    pub judge_only: bool,
 }
 
 /// What one lane gathers.
@@ -94,14 +97,23 @@ pub fn run(args: &LearnArgs) -> Result<(), LearnError> {
         count: args.count,
         threads: args.threads,
     };
-    let (texture, cells) = learn(&series)?;
-    save::save(args, pack, &texture, cells)?;
+    let learned;
+    let texture = if args.judge_only {
+        pack.texture.as_ref().ok_or_else(|| LearnError::NoTexture {
+            path: args.pack.join("pack.toml"),
+        })?
+    } else {
+        let (texture, cells) = learn(&series)?;
+        save::save(args, pack, &texture, cells)?;
+        learned = texture;
+        &learned
+    };
     let held_out = Series {
         seed: args.seed.wrapping_add(1),
         count: (args.count / 10).max(1),
         ..series
     };
-    let report = judge::judge(&held_out, &texture)?;
+    let report = judge::judge(&held_out, texture)?;
     print!("{report}");
     match &args.report {
         Some(path) => save::write_report(path, &report),

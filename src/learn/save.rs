@@ -10,7 +10,7 @@ use safetensors::tensor::TensorView;
 use tempfile::NamedTempFile;
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use super::judge::Report;
+use super::report::{Goal, Report};
 use super::{LearnArgs, LearnError};
 use crate::pack::{Pack, PackError, sha256_hex};
 use crate::texture::Texture;
@@ -54,7 +54,17 @@ pub fn save(
 
 /// Writes the figures of held-out pictures as JSON.
 pub fn write_report(path: &Path, report: &Report) -> Result<(), LearnError> {
-    let text = serde_json::to_string_pretty(report).map_err(|e| write_error(path, &e))?;
+    #[derive(serde::Serialize)]
+    struct Whole<'a> {
+        #[serde(flatten)]
+        report: &'a Report,
+        goals: [Goal; 3],
+    }
+    let whole = Whole {
+        report,
+        goals: report.goals(),
+    };
+    let text = serde_json::to_string_pretty(&whole).map_err(|e| write_error(path, &e))?;
     replace(path, format!("{text}\n").as_bytes())
 }
 

@@ -159,6 +159,9 @@ pub struct Weights {
     pub likelihood: f32,
     /// Person mask as a silhouette (likewise).
     pub mask: f32,
+    /// Parts of the body (likewise).
+    #[serde(default)]
+    pub parts: f32,
     /// 2D keypoints (sum of confidence-weighted robust residuals).
     pub keypoints: f32,
     /// Landmark depths relative to the pelvis (3D points of the initialiser).
@@ -184,6 +187,20 @@ pub struct FitSettings {
     pub adam: AdamSettings,
     /// Damped Gauss–Newton.
     pub gauss_newton: GaussNewtonSettings,
+    /// Where a fit starts when the user says nothing.
+    #[serde(default)]
+    pub start: StartPose,
+}
+
+/// Where a fit starts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartPose {
+    /// From the landmarks.
+    #[default]
+    Landmarks,
+    /// From the pose that the backbone sees, where it sees one and that explains the picture better.
+    Network,
 }
 
 /// Adam (Kingma & Ba 2015).
@@ -290,6 +307,7 @@ impl Manifest {
         for (key, value) in [
             ("likelihood", w.likelihood),
             ("mask", w.mask),
+            ("parts", w.parts),
             ("keypoints", w.keypoints),
             ("depth", w.depth),
             ("prior", w.prior),

@@ -10,7 +10,7 @@ mod vae;
 
 pub use manifest::{
     AdamSettings, BackboneSettings, BodyNames, CameraSettings, EnergySettings, FileEntry,
-    FitSettings, FlexLimit, GaussNewtonSettings, Manifest, TextureSettings, Weights,
+    FitSettings, FlexLimit, GaussNewtonSettings, Manifest, StartPose, TextureSettings, Weights,
 };
 pub use seal::seal;
 pub use tensors::{Dim, TensorFile};

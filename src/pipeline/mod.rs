@@ -83,6 +83,11 @@ impl Estimator {
         &self.pack
     }
 
+    /// Whether the backbone names parts and sees the pose of the body.
+    pub fn sees_bodies(&self) -> bool {
+        self.locator.backbone().sees_bodies()
+    }
+
     /// What fits.
     pub fn engine(&self) -> &Engine {
         &self.engine

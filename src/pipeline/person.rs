@@ -34,6 +34,10 @@ pub struct EstimateOptions {
 pub enum Start<'a> {
     /// From the landmarks.
     Landmarks,
+    /// From the pose that the backbone sees; from the landmarks where it sees none.
+    Network,
+    /// From whichever of the two explains the picture better.
+    Better,
     /// From a function of the person's box and the landmark start.
     Given(&'a mut dyn FnMut([f32; 4], &Pose) -> Pose),
 }

@@ -12,7 +12,7 @@ use crate::body::Pose;
 use crate::energy::{EnergyModel, Observation, Weights};
 use crate::fit::Problem;
 use crate::frame::{Intrinsics, Region};
-use crate::init::set_targets;
+use crate::init::{decode, set_targets};
 use crate::pack::Pack;
 
 /// Energy that the share of looks behind an opinion is worth: −w ln(share).
@@ -67,7 +67,25 @@ impl Estimator {
         );
         set_targets(&opinion, &region, intrinsics, observation);
         let body = &self.pack.body;
-        let workspace = &mut self.engine.cpu().workspace;
+        let sees = match start {
+            Start::Network | Start::Better => seen.pose.as_ref(),
+            Start::Landmarks | Start::Given(_) => None,
+        };
+        let fitter = self.engine.cpu();
+        if let Some(sees) = sees {
+            let other = decode(sees, body, &region, intrinsics);
+            let problem = Problem {
+                body,
+                texture: self.pack.texture.as_ref(),
+                model: &self.model,
+                observation,
+            };
+            let mut energy = |pose: &Pose| fitter.energy(&problem, pose).total();
+            if matches!(start, Start::Network) || energy(&other) < energy(&pose) {
+                pose = other;
+            }
+        }
+        let workspace = &mut fitter.workspace;
         workspace.forward(body, observation, &pose);
         if let Start::Given(given) = start {
             pose = given(bounds(&workspace.vertices, intrinsics), &pose);
@@ -106,6 +124,7 @@ impl Estimator {
             self.model.settings.weights = Weights {
                 likelihood: 0.0,
                 mask: 0.0,
+                parts: 0.0,
                 ..weights
             };
             let problem = Problem {
@@ -141,4 +160,5 @@ pub fn observe(
         out.set_background(texture, model.kind);
     }
     out.set_mask(&seen.mask, model.settings.mask_visible_prior);
+    out.set_parts(&seen.parts);
 }

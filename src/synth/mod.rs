@@ -5,24 +5,29 @@
 mod anatomy;
 mod dice;
 mod fabric;
+mod framing;
 mod light;
 mod look;
 mod patch;
 mod poses;
+mod record;
 mod render;
 mod run;
 mod scene;
+mod seen;
+mod shards;
 mod surroundings;
 mod truth;
 mod wear;
 
 pub use anatomy::Anatomy;
+pub use framing::Framing;
 pub use light::Light;
 pub use look::Look;
 pub use patch::paste_patch;
 pub use poses::{PoseSource, Rotations, mirrored};
 pub use render::{Rendered, render};
-pub use run::{SynthArgs, open_studio, picture, run};
+pub use run::{Format, SynthArgs, learning_picture, open_studio, picture, run};
 pub use scene::{Lens, Scene, Studio, region_around};
 pub use surroundings::{Backdrop, Panorama};
 pub use truth::Truth;
@@ -85,6 +90,21 @@ pub enum SynthError {
         found: String,
         /// What is possible.
         expected: &'static str,
+    },
+    /// A folder holds pictures made otherwise.
+    #[error(
+        "{}: holds other pictures (`{key}` is {found}, expected {expected}); name an empty folder, or give the options it was made with",
+        path.display()
+    )]
+    OtherPictures {
+        /// Its description.
+        path: PathBuf,
+        /// The option that differs.
+        key: String,
+        /// Its value there.
+        found: String,
+        /// Its value now.
+        expected: String,
     },
     /// The output cannot be written.
     #[error("{}: cannot write ({message}); check permissions and free space", path.display())]

@@ -30,11 +30,17 @@ pub struct Rendered {
     pub mask: GrayImage,
     /// Its truth.
     pub truth: Truth,
+    /// Quality that its JPEG should have, 1..=100.
+    pub quality: u8,
 }
 
 /// Renders a scene on a crop of `size` pixels a side, with truth on a grid of `grid` cells.
 pub fn render(studio: &Studio<'_>, scene: &Scene, size: usize, grid: usize) -> Rendered {
-    let truth = Truth::of(studio, scene, size, grid);
+    render_known(studio, scene, size, Truth::of(studio, scene, size, grid))
+}
+
+/// [`render`] for a scene whose truth is known.
+pub fn render_known(studio: &Studio<'_>, scene: &Scene, size: usize, truth: Truth) -> Rendered {
     let figure = Figure::new(studio, scene, size);
     let mut image = RgbImage::new(size as u32, size as u32);
     let mut mask = GrayImage::new(size as u32, size as u32);
@@ -42,6 +48,9 @@ pub fn render(studio: &Studio<'_>, scene: &Scene, size: usize, grid: usize) -> R
     let whole = (SAMPLES * SAMPLES) as f32;
     for y in 0..size {
         for x in 0..size {
+            if !scene.shows(Vec2::new(x as f32 + 0.5, y as f32 + 0.5), size) {
+                continue;
+            }
             let (mut light, mut covered) = (Vec3::ZERO, 0.0);
             for sub in 0..SAMPLES * SAMPLES {
                 let (sx, sy) = (x * SAMPLES + sub % SAMPLES, y * SAMPLES + sub / SAMPLES);
@@ -66,6 +75,7 @@ pub fn render(studio: &Studio<'_>, scene: &Scene, size: usize, grid: usize) -> R
         image: expose(image, scene),
         mask,
         truth,
+        quality: scene.quality,
     }
 }
 
@@ -266,7 +276,11 @@ fn expose(mut image: RgbImage, scene: &Scene) -> RgbImage {
         image = imageops::resize(&coarse, w, h, imageops::FilterType::Triangle);
     }
     let mut rng = ChaCha8Rng::seed_from_u64(scene.seed);
-    for pixel in image.pixels_mut() {
+    for (x, y, pixel) in image.enumerate_pixels_mut() {
+        if !scene.shows(Vec2::new(x as f32 + 0.5, y as f32 + 0.5), w as usize) {
+            *pixel = Rgb([0; 3]);
+            continue;
+        }
         // Half of the noise is common to the channels; dark parts are noisier.
         let sigma = lens.noise * (1.2 - 0.6 * smooth(0.0, 1.0, linear(pixel.0).y));
         let grey = normal(&mut rng);

@@ -7,9 +7,11 @@ use rand::Rng;
 use super::SynthError;
 use super::anatomy::{Anatomy, joint};
 use super::dice::{between, chance, normal, pick};
+use super::framing::Framing;
 use super::light::Light;
 use super::look::Look;
 use super::poses::{PoseSource, rotation};
+use super::seen::reach;
 use super::surroundings::{Backdrop, Panorama, Room};
 use crate::body::{Body, Pose};
 use crate::cpu::pose::{Joints, pose as run_pose};
@@ -28,6 +30,8 @@ pub struct Studio<'a> {
     pub body: &'a Body,
     /// Its measures.
     pub anatomy: Anatomy,
+    /// Distance below which visible surface shows a keypoint, metres.
+    pub reach: Vec<f32>,
     /// Poses.
     pub poses: PoseSource,
     /// Surroundings with their light.
@@ -61,6 +65,21 @@ pub struct Scene {
     pub lens: Lens,
     /// Seed of the sensor noise.
     pub seed: u64,
+    /// Whether the picture is black beyond the frame, as a crop of a photo is.
+    pub bounded: bool,
+    /// Quality of the JPEG, 1..=100.
+    pub quality: u8,
+}
+
+impl Scene {
+    /// Whether the picture shows the point of a crop of `size` cells a side.
+    pub fn shows(&self, crop: Vec2, size: usize) -> bool {
+        let within = |p: Vec2, w: f32, h: f32| p.x >= 0.0 && p.y >= 0.0 && p.x < w && p.y < h;
+        let side = size as f32;
+        let frame = self.frame.map(|n| n as f32);
+        within(crop, side, side)
+            && (!self.bounded || within(self.region.to_image(crop, side), frame[0], frame[1]))
+    }
 }
 
 /// Faults of lens and sensor.
@@ -87,6 +106,12 @@ impl<'a> Studio<'a> {
             keypoints: body.keypoints.len(),
         })?;
         Ok(Self {
+            reach: body
+                .keypoints
+                .template
+                .iter()
+                .map(|&p| reach(body, p))
+                .collect(),
             body,
             anatomy,
             poses,
@@ -96,18 +121,15 @@ impl<'a> Studio<'a> {
     }
 
     /// A random scene.
-    pub fn scene(&self, rng: &mut impl Rng) -> Scene {
+    pub fn scene(&self, framing: Framing, rng: &mut impl Rng) -> Scene {
         let frame = pick(
             rng,
             &[[640, 480], [640, 480], [480, 640], [640, 640], [960, 540]],
         );
-        let intrinsics = Intrinsics::from_fov(between(rng, 35.0, 75.0), frame[0], frame[1]);
-        let world_to_camera = camera(rng);
-        let pose = self.pose(rng, &intrinsics, frame, world_to_camera);
-        let mut region = region_around(self.body, &pose, &intrinsics);
-        region.side *= between(rng, 0.92, 1.1);
-        region.center += 0.02 * region.side * Vec2::new(normal(rng), normal(rng));
-        region.angle += between(rng, -0.1, 0.1);
+        let intrinsics = Intrinsics::from_fov(framing.fov_deg(rng), frame[0], frame[1]);
+        let world_to_camera = framing.camera(rng);
+        let pose = self.pose(framing, rng, &intrinsics, frame, world_to_camera);
+        let region = framing.region(self.body, &pose, &intrinsics, rng);
         let look = Look::sample(&self.anatomy, rng);
         let (backdrop, light) = self.surroundings(rng);
         let white = (light.sky.mean() + 0.25 * light.sun_light).dot(Vec3::new(0.3, 0.6, 0.1));
@@ -121,22 +143,16 @@ impl<'a> Studio<'a> {
             exposure: 0.6 * between(rng, -0.45, 0.45).exp() / white.max(1e-4),
             light,
             backdrop,
-            lens: Lens {
-                blur: between(rng, 0.0, 0.8),
-                noise: between(rng, 0.0, 6.0),
-                sharpness: if chance(rng, 0.3) {
-                    between(rng, 0.35, 0.9)
-                } else {
-                    1.0
-                },
-                white: Vec3::new(between(rng, 0.92, 1.08), 1.0, between(rng, 0.92, 1.08)),
-            },
+            lens: framing.lens(rng),
             seed: rng.random(),
+            bounded: framing.is_bounded(rng),
+            quality: framing.quality(rng),
         }
     }
 
     fn pose(
         &self,
+        framing: Framing,
         rng: &mut impl Rng,
         k: &Intrinsics,
         frame: [u32; 2],
@@ -157,14 +173,8 @@ impl<'a> Studio<'a> {
         let heading =
             Mat3::from_rotation_y(between(rng, -std::f32::consts::PI, std::f32::consts::PI));
         pose.rotations[0] = world_to_camera * heading * pose.rotations[0];
-        let height = between(rng, 0.45, 0.95) * frame[1] as f32;
+        let (height, at) = framing.place(frame, rng);
         let depth = k.fy * 1.7 * self.anatomy.scale / height;
-        let (w, h) = (frame[0] as f32, frame[1] as f32);
-        let spread = (0.5 * w - 0.3 * height).max(0.05 * w);
-        let at = Vec2::new(
-            0.5 * w + between(rng, -spread, spread),
-            0.5 * h + between(rng, -0.1, 0.1) * h,
-        );
         let ray = Vec3::new((at.x - k.cx) / k.fx, (at.y - k.cy) / k.fy, 1.0);
         let mut joints = Joints::default();
         run_pose(self.body, &pose, &mut joints);
@@ -221,24 +231,6 @@ pub fn region_around(body: &Body, pose: &Pose, k: &Intrinsics) -> Region {
             0.0
         },
     }
-}
-
-/// World to camera: any heading, tilted by at most 20 degrees, rolled by at most 10.
-fn camera(rng: &mut impl Rng) -> Mat3 {
-    let degrees = |rng: &mut _, mean: f32, sigma: f32, most: f32| {
-        (mean + sigma * normal(rng)).clamp(-most, most).to_radians()
-    };
-    let yaw = between(rng, -std::f32::consts::PI, std::f32::consts::PI);
-    let pitch = degrees(rng, -5.0, 8.0, 20.0);
-    let roll = degrees(rng, 0.0, 3.0, 10.0);
-    let forward = Vec3::new(
-        yaw.sin() * pitch.cos(),
-        pitch.sin(),
-        yaw.cos() * pitch.cos(),
-    );
-    let right = forward.cross(Vec3::Y).normalize();
-    let down = forward.cross(right);
-    Mat3::from_rotation_z(roll) * Mat3::from_cols(right, down, forward).transpose()
 }
 
 /// Vertices (camera frame) and joints of a pose.

@@ -190,6 +190,8 @@ fn options_are_checked_before_anything_is_read() {
     let args = SynthArgs {
         out: "unused".into(),
         count: 1,
+        format: Format::Files,
+        shard_size: 1000,
         seed: 0,
         pack: "missing".into(),
         poses: None,

@@ -14,6 +14,7 @@ use super::shaders::{
     ACCUMULATORS, BETA_SUMS, BONE_SUMS, COUNTERS, Frame, GATE_SUMS, Gate, Joint, LANDMARK,
     PRIOR_SYSTEM, SHAPE_ROWS, SYSTEM, Settings, State, Target, VAE_NUMBERS, binding,
 };
+use crate::constants::PART_LANES;
 use crate::limits::{MAX_HYPOTHESES, MAX_JOINTS, MAX_KEYPOINTS, MAX_PERSONS};
 
 /// Slots: people times hypotheses.
@@ -57,7 +58,7 @@ impl Buffers {
             .sum();
         let mut out = Self {
             all: Vec::with_capacity(plan.len()),
-            readback: buffer(context, 3 * MAX_PERSONS * cells(model), Access::Both, bytes)?,
+            readback: buffer(context, 5 * MAX_PERSONS * cells(model), Access::Both, bytes)?,
             sizes: Vec::new(),
         };
         let mut fixed = Vec::new();
@@ -167,6 +168,10 @@ fn plan(model: &Model) -> Vec<Planned> {
             upload("evidence", MAX_PERSONS * cells * 2),
         ),
         (
+            binding::PART_RATIOS,
+            upload("part_ratios", MAX_PERSONS * cells * PART_LANES),
+        ),
+        (
             binding::TARGETS,
             upload(
                 "targets",
@@ -195,14 +200,14 @@ fn plan(model: &Model) -> Vec<Planned> {
         (binding::KEYS, scratch("keys", cells)),
         (binding::FRONT, scratch("front", s.faces as usize)),
         (binding::CROSSINGS, scratch("crossings", 2 * cells)),
-        (binding::RATIOS, scratch("ratios", 2 * cells)),
+        (binding::RATIOS, scratch("ratios", 4 * cells)),
         (binding::ACCUMULATORS, scratch("accumulators", sums(model))),
         (
             binding::GATES,
             scratch("gates", MAX_JOINTS * size_of::<Gate>() / of),
         ),
         (binding::COUNTERS, scratch("counters", COUNTERS as usize)),
-        (binding::ENERGIES, scratch("energies", 2 * (tiles + 3))),
+        (binding::ENERGIES, scratch("energies", 2 * (2 * tiles + 3))),
         (
             binding::LANDMARKS,
             scratch("landmarks", MAX_KEYPOINTS * LANDMARK as usize),

@@ -159,7 +159,7 @@ impl VulkanFitter {
                 0,
             ),
             (
-                part(binding::RATIOS, 2 * persons * cells),
+                part(binding::RATIOS, 4 * persons * cells),
                 self.buffers.readback.clone(),
                 4 * MAX_PERSONS as u64 * cells,
             ),
@@ -370,10 +370,12 @@ fn download(
     workspace
         .keys
         .copy_from_slice(&readback[i * cells..(i + 1) * cells]);
-    let ratios: &[[f32; 2]] = bytemuck::cast_slice(&readback[MAX_PERSONS * cells..]);
-    for (cell, [ratio, posterior]) in ratios[i * cells..(i + 1) * cells].iter().enumerate() {
+    let ratios: &[[f32; 4]] = bytemuck::cast_slice(&readback[MAX_PERSONS * cells..]);
+    for (cell, [ratio, posterior, part, _]) in ratios[i * cells..(i + 1) * cells].iter().enumerate()
+    {
         workspace.ratio[cell] = *ratio;
         workspace.posterior[cell] = *posterior;
+        workspace.part_gain[cell] = *part;
     }
     Outcome {
         pose,

@@ -11,6 +11,7 @@ use super::shaders::{
     RELEASED, TRANSLATION, binding,
 };
 use crate::body::Pose;
+use crate::constants::PART_LANES;
 use crate::energy::{EnergyModel, Observation, Terms};
 use crate::fit::{Schedule, Solver};
 use crate::limits::{MAX_BETAS, MAX_KEYPOINTS};
@@ -104,6 +105,7 @@ pub(super) fn settings(
         shape: schedule.shape.into(),
         steps: schedule.steps,
         visible_prior: e.visible_prior,
+        mask_visible_prior: e.mask_visible_prior,
         temperature: e.temperature,
         keypoint_sigma: e.keypoint_sigma_px / energy.stride,
         depth_sigma: e.depth_sigma_m,
@@ -149,26 +151,33 @@ pub(super) fn frame(
         0.0
     };
     let mask_weight = w.mask / observation.area;
-    let scales = scales(model, energy, weight, mask_weight);
+    let parts_weight = w.parts / observation.area;
+    let scales = scales(model, energy, weight, mask_weight, parts_weight);
     gpu::Frame {
         row0: lane(observation.camera.rows[0], 0.0),
         row1: lane(observation.camera.rows[1], 0.0),
         weight,
         mask_weight,
+        parts_weight,
         gradient_scale: scales[0],
         curvature_scale: scales[1],
         gate_scale: scales[2],
         pad0: 0.0,
         pad1: 0.0,
-        pad2: 0.0,
     }
 }
 
 /// Fixed-point numbers per unit that suit what a cell can contribute: its largest slope over a
 /// triangle one cell high, 64 cells at a vertex, is 2^24. Thinner triangles have seven bits of room, and an overflow is counted and repeated with a smaller scale.
-fn scales(model: &Model, energy: &EnergyModel, weight: f32, mask_weight: f32) -> [f32; 3] {
+fn scales(
+    model: &Model,
+    energy: &EnergyModel,
+    weight: f32,
+    mask_weight: f32,
+    parts_weight: f32,
+) -> [f32; 3] {
     const CELLS: f32 = 16.0;
-    /// Largest ratios of a cell by feature and by mask, nats.
+    /// Largest ratios of a cell by feature, and by mask or part, nats.
     const RATIO: f32 = 30.0;
     const MASK_RATIO: f32 = 5.0;
     let dims = model.fixed.dims;
@@ -180,14 +189,14 @@ fn scales(model: &Model, energy: &EnergyModel, weight: f32, mask_weight: f32) ->
         }
         EnergyKind::Released => (4.0, 4.0),
     };
-    let outline = weight * RATIO + mask_weight * MASK_RATIO;
+    let outline = weight * RATIO + (mask_weight + parts_weight) * MASK_RATIO;
     let scale = |largest: f32| {
         let largest = (CELLS * largest).max(1e-12);
         (24.0 - largest.log2().ceil()).exp2()
     };
     [
-        scale((weight * slope).max(outline)),
-        scale((weight * curvature).max(outline)),
+        scale((weight * slope + parts_weight * MASK_RATIO).max(outline)),
+        scale((weight * curvature + parts_weight * MASK_RATIO).max(outline)),
         scale(weight * 64.0),
     ]
 }
@@ -230,6 +239,7 @@ pub(super) fn download_terms(terms: &gpu::Terms) -> Terms {
     Terms {
         likelihood: terms.likelihood.into(),
         mask: terms.mask.into(),
+        parts: terms.parts.into(),
         keypoints: terms.keypoints.into(),
         depth: terms.depth.into(),
         prior: terms.prior.into(),
@@ -353,6 +363,15 @@ pub(super) fn write<'a>(
             .zip(&person.observation.mask);
         for (to, (background, mask)) in to.iter_mut().zip(both) {
             *to = [*background, *mask];
+        }
+    }
+
+    let mut parts = open(binding::PART_RATIOS)?;
+    let parts = bytemuck::cast_slice_mut::<u32, f32>(&mut parts);
+    if persons.clone().any(|p| p.frame.parts_weight > 0.0) {
+        let all = parts.chunks_exact_mut(cells * PART_LANES);
+        for (to, person) in all.zip(persons.clone()) {
+            to.copy_from_slice(&person.observation.parts);
         }
     }
 

@@ -228,6 +228,9 @@ impl Topology {
         s.at_vertex_limb = self.here();
         self.words
             .extend(body.vertex_limb.iter().map(|&limb| u32::from(limb)));
+        s.at_vertex_part = self.here();
+        self.words
+            .extend(body.vertex_part.iter().map(|&part| u32::from(part)));
         let levels = levels(body);
         let entries = entries(body);
         let mut first = 0;

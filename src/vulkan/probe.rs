@@ -275,10 +275,11 @@ impl VulkanStages {
         terms: &mut Terms,
     ) -> Result<(), VulkanError> {
         let s = &self.model.fixed;
-        let ratios = self.structs::<[f32; 2]>(binding::RATIOS)?;
-        for (cell, [ratio, posterior]) in ratios.iter().take(w.ratio.len()).enumerate() {
+        let ratios = self.structs::<[f32; 4]>(binding::RATIOS)?;
+        for (cell, [ratio, posterior, part, _]) in ratios.iter().take(w.ratio.len()).enumerate() {
             w.ratio[cell] = *ratio;
             w.posterior[cell] = *posterior;
+            w.part_gain[cell] = *part;
         }
         let gates = self.structs::<gpu::Gate>(binding::GATES)?;
         for (j, gate) in gates.iter().take(s.joints as usize).enumerate() {
@@ -301,10 +302,13 @@ impl VulkanStages {
         }
         let tiles = (s.tiles * s.tiles) as usize;
         let energies = self.structs::<[f32; 2]>(binding::ENERGIES)?;
-        let sum =
-            |lane: usize| -> f64 { energies[..tiles].iter().map(|e| f64::from(e[lane])).sum() };
-        terms.likelihood = -f64::from(frame.weight) * sum(0);
-        terms.mask = -f64::from(frame.mask_weight) * sum(1);
+        let sum = |first: usize, lane: usize| -> f64 {
+            let all = &energies[first..first + tiles];
+            all.iter().map(|e| f64::from(e[lane])).sum()
+        };
+        terms.likelihood = -f64::from(frame.weight) * sum(0, 0);
+        terms.mask = -f64::from(frame.mask_weight) * sum(0, 1);
+        terms.parts = -f64::from(frame.parts_weight) * sum(tiles, 0);
         Ok(())
     }
 

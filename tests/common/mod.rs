@@ -7,7 +7,7 @@ pub mod reference;
 use std::path::PathBuf;
 
 use glam::{Mat3, Quat, Vec2, Vec3};
-use neuralsmpl::body::{Body, Pose};
+use neuralsmpl::body::{Body, PARTS, Pose};
 use neuralsmpl::cpu::{Workspace, raster};
 use neuralsmpl::energy::{EnergyModel, KeypointTarget, Observation};
 use neuralsmpl::frame::{GridCamera, Intrinsics, Region};
@@ -27,7 +27,7 @@ pub mod tolerance {
     /// Relative L2 of what a stage yields on a device against the CPU.
     pub const STAGE_DEVICE: f64 = 1e-4;
     /// The same where triangles are a hundred cells wide: there f32 image points are that much coarser.
-    pub const STAGE_DEVICE_NEAR: f64 = 1e-3;
+    pub const STAGE_DEVICE_NEAR: f64 = 3e-3;
     /// Difference of the energy that a whole fit reaches on a device, as a share of what the CPU's fit gains:
     /// a step that one of them just rejects leads the other elsewhere.
     pub const FIT_GAIN_DEVICE: f64 = 0.05;
@@ -38,6 +38,9 @@ pub mod tolerance {
     pub const VERTEX_M: f32 = 1e-5;
     /// Relative L2 of the outline gradient, one sample per cell line, against a supersampled energy.
     pub const OUTLINE: f64 = 0.1;
+    /// The same for parts, whose borders are sampled at cell centres, over 24 views: about 0.75 in one
+    /// view, and less with the square root of their number.
+    pub const OUTLINE_PARTS: f64 = 0.25;
 }
 
 /// The shipped pack's folder.
@@ -202,6 +205,7 @@ pub fn made_up_observation(
     }
     o.set_background(texture, model.kind);
     o.set_mask(&mask, 0.9);
+    o.set_parts(&made_up_parts(grid));
     workspace.forward(body, &o, &bent_pose());
     for (i, target) in o.keypoints.iter_mut().enumerate() {
         *target = KeypointTarget {
@@ -255,11 +259,28 @@ pub fn made_up_vae(joints: usize, hidden: usize, latent: usize, seed: u64) -> Po
     }
 }
 
+/// Probabilities of the parts: smooth over the grid, each class somewhere the likeliest.
+fn made_up_parts(grid: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(grid * grid * PARTS.len());
+    for cell in 0..grid * grid {
+        let x = (cell % grid) as f32 / grid as f32;
+        let y = (cell / grid) as f32 / grid as f32;
+        let weight = |c: usize| {
+            let c = c as f32;
+            (1.5 * ((4.0 + c) * x + 2.3 * c).sin() * ((3.0 + 0.7 * c) * y + 1.1 * c).cos()).exp()
+        };
+        let sum: f32 = (0..PARTS.len()).map(weight).sum();
+        out.extend((0..PARTS.len()).map(|c| weight(c) / sum));
+    }
+    out
+}
+
 /// The shipped energy with every weight in use, the VAE made up.
 pub fn model(pack: &Pack, kind: EnergyKind) -> EnergyModel {
     let mut model = EnergyModel::new(&pack.manifest, &pack.prior, kind);
     model.settings.weights.depth = 0.5;
     model.settings.weights.vae = 1e-4;
     model.vae = Some(made_up_vae(pack.body.joint_count(), 40, 12, 7).into());
+    model.settings.weights.parts = 1.5;
     model
 }

@@ -3,6 +3,7 @@
 
 use glam::{DMat3, DQuat, DVec2, DVec3};
 use neuralsmpl::body::{Body, Pose, SkinnedPoints};
+use neuralsmpl::constants::PART_LANES;
 use neuralsmpl::energy::{EnergyModel, Observation};
 use neuralsmpl::pack::{JOINT_NUMBERS, Layer, PoseVae};
 use neuralsmpl::texture::{EnergyKind, Texture};
@@ -225,6 +226,25 @@ pub fn ratio(
     }
 }
 
+/// Gain of a cell under triangle `t` at barycentrics `b` by the part that is named there.
+pub fn part_gain(
+    body: &Body,
+    model: &EnergyModel,
+    o: &Observation,
+    t: usize,
+    b: [f64; 3],
+    cell: usize,
+) -> f64 {
+    let x: f64 = (0..3)
+        .map(|r| {
+            let part = body.vertex_part[body.faces[t][r] as usize] as usize;
+            b[r] * f64::from(o.parts[cell * PART_LANES + part])
+        })
+        .sum();
+    let pi = f64::from(model.settings.mask_visible_prior);
+    (pi * x.exp() + 1.0 - pi).ln()
+}
+
 /// The whole energy with the visible triangle of each cell given.
 pub fn energy(
     body: &Body,
@@ -244,7 +264,10 @@ pub fn energy(
         let c = DVec2::new((cell % o.grid) as f64 + 0.5, (cell / o.grid) as f64 + 0.5);
         let b = barycentrics(body.faces[t].map(|v| points[v as usize]), c);
         let l = ratio(body, texture, model, o, &alpha, t, b, cell);
-        e -= (f64::from(w.likelihood) * l + f64::from(w.mask) * f64::from(o.mask[cell]))
+        let part = part_gain(body, model, o, t, b, cell);
+        e -= (f64::from(w.likelihood) * l
+            + f64::from(w.mask) * f64::from(o.mask[cell])
+            + f64::from(w.parts) * part)
             / f64::from(o.area);
     }
     e + rest(body, model, o, &posed, s)

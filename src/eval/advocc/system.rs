@@ -1,0 +1,54 @@
+//! Variants of the energy that are compared.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::energy::EnergyModel;
+use crate::pack::Pack;
+use crate::texture::EnergyKind;
+
+/// A variant of the energy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum System {
+    /// The pack's
+    Full,
+    /// Without the parts of the body
+    NoParts,
+    /// Without 2D keypoints and depths
+    NoKeypoints,
+    /// Without likelihood and parts: keypoints, depths, mask and priors
+    KeypointsOnly,
+    /// The scores of the authors' released code
+    Released,
+}
+
+impl System {
+    /// As tables show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::NoParts => "no parts",
+            Self::NoKeypoints => "no keypoints",
+            Self::KeypointsOnly => "keypoints only",
+            Self::Released => "released energy",
+        }
+    }
+
+    /// Its energy.
+    pub fn model(self, pack: &Pack) -> EnergyModel {
+        let kind = match self {
+            Self::Released => EnergyKind::Released,
+            _ => EnergyKind::Paper,
+        };
+        let mut model = EnergyModel::new(&pack.manifest, &pack.prior, kind);
+        let weights = &mut model.settings.weights;
+        match self {
+            Self::Full | Self::Released => {}
+            Self::NoParts => weights.parts = 0.0,
+            Self::NoKeypoints => (weights.keypoints, weights.depth) = (0.0, 0.0),
+            Self::KeypointsOnly => (weights.likelihood, weights.parts) = (0.0, 0.0),
+        }
+        model
+    }
+}

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Makes models/person from its sources, one stage after the other; a stage that is done is not done again.
+#
+#   training/build_pack.sh --assets ASSETS --wheel mediapipe-0.10.14-*.whl
+#
+# Stages: body poses prior networks pictures maps train backbone texture. `--from STAGE` does that stage and all later
+# ones again; a training run that was cut off goes on from its last checkpoint. Stages leave their work in --work
+# (30 GB for 18,000 pictures). Needs the environment of training/README.md and ./target/release/neuralsmpl.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+stages=(body poses prior networks pictures maps train backbone texture)
+assets='' wheel='' work=training/out pack=models/person pictures=18000 steps=12000 threads=2 from=''
+
+usage() { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[0]}"; }
+fail() { printf 'build_pack: %s\n' "$*" >&2; exit 2; }
+
+while [ $# -gt 0 ]; do
+  case $1 in
+    -h | --help) usage; exit 0 ;;
+    --assets | --wheel | --work | --pack | --pictures | --steps | --threads | --from)
+      [ $# -ge 2 ] || fail "$1 needs a value"
+      printf -v "${1#--}" '%s' "$2"
+      shift 2
+      ;;
+    *) fail "unknown option $1; see --help" ;;
+  esac
+done
+[ -d "$assets" ] || fail "--assets $assets: not a folder; give the one that holds mocap/, hdri/ and makehuman/"
+[ -f "$wheel" ] || fail "--wheel $wheel: not a file; pip download --no-deps --only-binary :all: mediapipe==0.10.14"
+[ -z "$from" ] || [[ " ${stages[*]} " == *" $from "* ]] || fail "--from $from: no such stage; one of ${stages[*]}"
+neuralsmpl=./target/release/neuralsmpl
+[ -x $neuralsmpl ] || fail "$neuralsmpl is missing; cargo build --release"
+python=${NEURALSMPL_PYTHON:-training/.venv/bin/python}
+mkdir -p "$work/done"
+
+redo=false
+stage() {
+  local name=$1
+  shift
+  [ "$name" != "$from" ] || redo=true
+  if $redo || [ ! -e "$work/done/$name" ]; then
+    printf '== %s\n' "$name"
+    rm -f "$work/done/$name"
+    "$@"
+    date -u +%FT%TZ >"$work/done/$name"
+  else
+    printf '== %s: done %s\n' "$name" "$(cat "$work/done/$name")"
+  fi
+}
+
+shards() { # NAME COUNT SEED
+  $neuralsmpl synth --format tar --out "$work/$1" --count "$2" --seed "$3" --threads "$threads" \
+    --poses "$work/poses.safetensors" --hdri "$assets/hdri" --clothes training/data/clothes.safetensors
+}
+maps() { "$python" training/cache_maps.py --shards "$work/$1" --source "$wheel" --out "$work/maps-$1"; }
+
+body() { "$python" training/bake_body.py --out "$pack/body.safetensors"; }
+poses() { "$python" training/retarget_mocap.py --assets "$assets" --out "$work"; }
+prior() { "$python" training/learn_prior.py --poses "$work/poses.safetensors" --out "$pack/prior.safetensors"; }
+networks() { "$python" training/convert_blazepose.py --wheel "$wheel" --out "$pack"; }
+pictures() { shards train "$pictures" 200 && shards test 600 900; }
+cached() { maps train && maps test; }
+train() {
+  "$python" training/train_backbone.py --data "$work/maps-train" --test "$work/maps-test" --out "$work/run" --steps "$steps"
+  "$python" training/judge_backbone.py --run "$work/run" --test "$work/maps-test" --json "$work/judge.json"
+}
+backbone() { "$python" training/export_backbone.py --wheel "$wheel" --run "$work/run" --out "$pack/backbone.onnx"; }
+texture() {
+  $neuralsmpl pack seal "$pack"
+  $neuralsmpl learn --pack "$pack" --count 1500 --seed 1 --threads "$threads" \
+    --poses "$work/poses.safetensors" --hdri "$assets/hdri" --report "$work/learn.json"
+}
+
+stage body body
+stage poses poses
+stage prior prior
+stage networks networks
+stage pictures pictures
+stage maps cached
+stage train train
+stage backbone backbone
+stage texture texture
+printf '%s is made. Check it: %s pack check %s\n' "$pack" $neuralsmpl "$pack"

@@ -1,0 +1,140 @@
+"""The heads on a trunk's maps: dense features and parts at stride 4, and a first pose of the whole person.
+
+What       `DenseHead`: a decoder of dense 3 x 3 convolutions with nearest upsampling, the operators that run fastest
+           in the product's engine. `PoseHead`: 24 x 6D rotations, 10 betas, a camera, from the coarsest maps.
+           Batch normalisation is folded into the convolutions by export_backbone.py.
+Inputs     maps by tap name (net_trunk.py).
+Outputs    features f32 [N, 64, 64, 64] (not normalised), parts logits f32 [N, 15, 64, 64],
+           pose f32 [N, 144], betas f32 [N, 10], camera f32 [N, 3]: docs/pack.md states their frames and units.
+Licence    same as the project.
+Command    none: imported by train_backbone.py and export_backbone.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from net_trunk import Tap, TrunkSpec
+
+FEATURES = 64
+PARTS = 15
+ROTATIONS = 144
+OUTPUTS = ROTATIONS + 10 + 3
+WIDTHS = {32: 128, 16: 128, 8: 96, 4: 64}
+"""Channels of the decoder by stride."""
+DEPTHS = {32: 0, 16: 1, 8: 1, 4: 1}
+"""3 x 3 convolutions of the decoder by stride."""
+IDENTITY_6D = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
+"""The identity as six numbers a, b, c, d, e, f: the matrix [[a, b], [c, d], [e, f]]."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square of the crop in cells of stride 8: training the finest level on it alone costs a third of the whole."""
+
+    row: int
+    column: int
+    side: int
+
+    def of(self, level: torch.Tensor, stride: int) -> torch.Tensor:
+        """The window of maps [N, C, H, W] of stride 8 or 4."""
+        n = 8 // stride
+        rows, columns = (slice(n * at, n * (at + self.side)) for at in (self.row, self.column))
+        return level[:, :, rows, columns]
+
+
+def block(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int | None = None) -> nn.Sequential:
+    """Convolution, batch normalisation, ReLU."""
+    padding = kernel // 2 if padding is None else padding
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class DenseHead(nn.Module):
+    """Decoder from stride 32 to stride 4."""
+
+    def __init__(self, taps: tuple[Tap, ...]) -> None:
+        super().__init__()
+        self.levels = {stride: [t.name for t in taps if t.stride == stride] for stride in WIDTHS}
+        self.lateral, self.narrow, self.refine = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        coarser = 0
+        for stride, width in WIDTHS.items():
+            inputs = sum(t.channels for t in taps if t.stride == stride)
+            self.lateral[str(stride)] = nn.Conv2d(inputs, width, 1)
+            if coarser:
+                self.narrow[str(stride)] = nn.Conv2d(coarser, width, 1, bias=False)
+            self.refine[str(stride)] = nn.Sequential(*(block(width, width, 3) for _ in range(DEPTHS[stride])))
+            coarser = width
+        self.features = nn.Conv2d(coarser, FEATURES, 1)
+        self.parts = nn.Conv2d(coarser, PARTS, 1)
+
+    def forward(self, maps: dict[str, torch.Tensor], window: Window | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Features and part logits, of the whole crop or of a window of it."""
+        x = None
+        for stride in WIDTHS:
+            key = str(stride)
+            names = self.levels[stride]
+            level = maps[names[0]] if len(names) == 1 else torch.cat([maps[n] for n in names], 1)
+            if stride == 4 and window:
+                level, x = window.of(level, 4), window.of(x, 8)
+            level = self.lateral[key](level)
+            if x is not None:
+                level = level + F.interpolate(self.narrow[key](x), scale_factor=2, mode="nearest")
+            x = self.refine[key](level.relu())
+        return self.features(x), self.parts(x)
+
+
+class PoseHead(nn.Module):
+    """First pose from the coarsest maps, by convolutions that reduce them to one cell."""
+
+    HIDDEN = 512
+
+    def __init__(self, taps: tuple[Tap, ...]) -> None:
+        super().__init__()
+        self.coarse = [t.name for t in taps if t.stride == 32]
+        self.globals = [t for t in taps if t.stride == 128]
+        inputs = sum(t.channels for t in taps if t.stride == 32)
+        self.squeeze = block(inputs, 64, 1)
+        self.pool = block(64, 96, 4, stride=4, padding=0)
+        self.join = block(96 + sum(t.channels for t in self.globals), self.HIDDEN, 2, padding=0)
+        self.mix = block(self.HIDDEN, self.HIDDEN, 1)
+        self.out = nn.Conv2d(self.HIDDEN, OUTPUTS, 1)
+        nn.init.normal_(self.out.weight, std=1e-3)
+        with torch.no_grad():
+            self.out.bias.zero_()
+            self.out.bias[:ROTATIONS] = torch.tensor(IDENTITY_6D * 24)
+
+    def forward(self, maps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Rotations [N, 144], betas [N, 10], camera [N, 3]."""
+        x = self.pool(self.squeeze(torch.cat([maps[n] for n in self.coarse], 1)))
+        x = torch.cat([x, *(maps[t.name] for t in self.globals)], 1)
+        x = self.out(self.mix(self.join(x)))[:, :, 0, 0]
+        return x[:, :ROTATIONS], x[:, ROTATIONS:ROTATIONS + 10], x[:, ROTATIONS + 10:]
+
+
+class Heads(nn.Module):
+    """Both heads."""
+
+    def __init__(self, spec: TrunkSpec) -> None:
+        super().__init__()
+        self.dense = DenseHead(spec.taps)
+        self.pose = PoseHead(spec.taps)
+
+    def forward(self, maps: dict[str, torch.Tensor], window: Window | None = None) -> dict[str, torch.Tensor]:
+        """All outputs by name."""
+        features, parts = self.dense(maps, window)
+        pose, betas, camera = self.pose(maps)
+        return {"features": features, "parts": parts, "pose": pose, "betas": betas, "camera": camera}
+
+
+def rotations(pose: torch.Tensor) -> torch.Tensor:
+    """Rotation matrices [N, 24, 3, 3] of 6D numbers [N, 144], by Gram-Schmidt (Zhou et al. 2019)."""
+    columns = pose.reshape(-1, 24, 3, 2)
+    x = F.normalize(columns[..., 0], dim=-1)
+    y = columns[..., 1]
+    y = F.normalize(y - (x * y).sum(-1, keepdim=True) * x, dim=-1)
+    return torch.stack([x, y, torch.cross(x, y, dim=-1)], -1)
