@@ -8,7 +8,7 @@
 //! r = (x − decoder(μ)) / σ the residual. The Hessian is Gauss–Newton's, `AᵀA + BᵀB` with A = dμ/dδ,
 //! B = dr/dδ.
 
-use glam::Vec3;
+use glam::{Mat3, Vec3};
 use multiversion::multiversion;
 
 use crate::body::{ParamLayout, Pose};
@@ -75,6 +75,23 @@ pub fn pose_numbers(pose: &Pose, out: &mut [f32]) {
     {
         out[..3].copy_from_slice(&r.x_axis.to_array());
         out[3..].copy_from_slice(&r.y_axis.to_array());
+    }
+}
+
+/// Sets the rotations of joints 1…J−1 to what the decoder makes of a latent `[L]`, by Gram and Schmidt; no
+/// other part of the pose.
+pub fn decode(vae: &PoseVae, latent: &[f32], pose: &mut Pose) {
+    let mut hidden: [Hidden; 2] = Default::default();
+    let mut numbers = [0.0f32; MAX_WIDTH];
+    run(&vae.decoder, latent, &mut hidden, &mut numbers[..vae.width]);
+    for (r, n) in pose.rotations[1..]
+        .iter_mut()
+        .zip(numbers[..vae.width].chunks_exact(JOINT_NUMBERS))
+    {
+        let (a, b) = (Vec3::from_slice(n), Vec3::from_slice(&n[3..]));
+        let a = a.normalize_or(Vec3::X);
+        let b = (b - a * a.dot(b)).normalize_or(a.any_orthonormal_vector());
+        *r = Mat3::from_cols(a, b, a.cross(b));
     }
 }
 
