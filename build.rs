@@ -21,13 +21,15 @@ mod constants;
 mod limits;
 
 /// Shaders with an entry point, in the order of a step.
-const STAGES: [&str; 9] = [
+const STAGES: [&str; 11] = [
     "pose",
     "skin",
     "raster",
     "score",
     "silhouette",
     "normal",
+    "pose_vae",
+    "vae_system",
     "adjoint",
     "step",
     "select",
@@ -131,6 +133,8 @@ fn prelude(components: usize) -> String {
     whole("MAX_COMPONENTS", limits::MAX_COMPONENTS as u32);
     whole("MAX_PARAMS", limits::MAX_PARAMS as u32);
     whole("MAX_PERSONS", limits::MAX_PERSONS as u32);
+    whole("MAX_VAE_HIDDEN", limits::MAX_VAE_HIDDEN as u32);
+    whole("MAX_VAE_LATENT", limits::MAX_VAE_LATENT as u32);
     whole("ID_BITS", constants::ID_BITS);
     whole("EMPTY", constants::EMPTY);
     whole("NO_TRIANGLE", constants::NO_TRIANGLE);

@@ -17,11 +17,13 @@ use neuralsmpl::cpu::likelihood::Likelihood;
 use neuralsmpl::cpu::normal::NormalEquations;
 use neuralsmpl::cpu::parts::{Parts, parts};
 use neuralsmpl::cpu::pose::{Joints, pose};
+use neuralsmpl::cpu::pose_vae::{Scratch, pose_vae};
 use neuralsmpl::cpu::project::{DepthWindow, pixel_jacobian, project, unproject_gradient};
 use neuralsmpl::cpu::score::{Curvature, ScoreOutput, score};
 use neuralsmpl::cpu::silhouette::{Outline, silhouette};
 use neuralsmpl::cpu::skin::skin;
 use neuralsmpl::cpu::{Want, Workspace, raster::raster};
+use neuralsmpl::energy::Terms;
 use neuralsmpl::limits::{MAX_COMPONENTS, MAX_JOINTS, MAX_PARAMS};
 use neuralsmpl::texture::{EnergyKind, Gates};
 
@@ -275,6 +277,26 @@ fn stages(criterion: &mut Criterion<CpuTime>) {
             normal.finish(body, &b.joints, &mut hessian);
         });
     });
+    let Some(vae) = scene.model.vae.as_deref() else {
+        return;
+    };
+    let (mut scratch, mut terms) = (Box::<Scratch>::default(), Terms::default());
+    let mut gradient = [0.0; MAX_PARAMS];
+    let mut run = |hessian: Option<&mut [f32]>| {
+        let pose = black_box(state);
+        pose_vae(
+            body.layout(),
+            pose,
+            vae,
+            0.01,
+            &mut scratch,
+            &mut terms,
+            &mut gradient,
+            hessian,
+        );
+    };
+    group.bench_function("pose_vae/gradient", |x| x.iter(|| run(None)));
+    group.bench_function("pose_vae/hessian", |x| x.iter(|| run(Some(&mut hessian))));
 }
 
 fn adjoint(body: &Body, scene: &Scene, joints: &Joints, gradient: &[Vec3]) -> [f32; MAX_PARAMS] {

@@ -77,6 +77,9 @@ const SYSTEM: u32 = TRIAL_GRADIENT + MAX_PARAMS;
 const ROTATIONS: u32 = 3u * MAX_JOINTS;
 const PRIOR_SYSTEM: u32 = ROTATIONS + ROTATIONS * (ROTATIONS + 1u) / 2u;
 
+// Numbers of one joint in the pose VAE: two columns of its rotation.
+const VAE_NUMBERS: u32 = 6u;
+
 struct Settings {
     vertices: u32,
     keypoints: u32,
@@ -130,6 +133,10 @@ struct Settings {
     momentum: f32,
     tolerance: f32,
     dims: f32,           // channels without padding
+    w_vae: f32,
+    at_vae: u32,         // offset in `prior`: layers of encoder and decoder, deviations
+    vae_hidden: u32,     // 0: none
+    vae_latent: u32,
     axes: vec4<f32>,     // of keypoint offsets
 }
 
@@ -262,8 +269,22 @@ fn unordered(key: u32) -> f32 {
     return bitcast<f32>(select(~key, key & 0x7fffffffu, (key & 0x80000000u) != 0u));
 }
 
+// Numbers of a pose in the VAE, and turns it is about.
+fn vae_width() -> u32 {
+    return VAE_NUMBERS * (settings.joints - 1u);
+}
+
+fn vae_turns() -> u32 {
+    return 3u * (settings.joints - 1u);
+}
+
+// Where the rows of a slot in `vae_columns` begin: one for each latent mean and residual, a turn a column.
+fn vae_columns_of(slot: u32) -> u32 {
+    return slot * (settings.vae_latent + vae_width()) * vae_turns();
+}
+
 // Entries of a slot in `energies`: ratios and mask by tile, parts by tile, keypoints and depth, prior
-// and limits, betas.
+// and limits, betas and pose VAE.
 fn energy_count() -> u32 {
     return 2u * settings.tiles * settings.tiles + 3u;
 }

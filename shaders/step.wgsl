@@ -54,7 +54,7 @@ fn sum_energies(slot: u32, thread: u32) -> Terms {
     terms.parts = -frames[person].parts_weight * sum.z;
     terms.keypoints = energies[rest].x;
     terms.depth = energies[rest].y;
-    terms.prior = energies[rest + 1u].x;
+    terms.prior = energies[rest + 1u].x + energies[rest + 2u].y;
     terms.limits = energies[rest + 1u].y;
     terms.betas = energies[rest + 2u].x;
     terms.total = terms.likelihood + terms.mask + terms.parts + terms.keypoints + terms.depth + terms.prior

@@ -2,13 +2,15 @@
 //!
 //! E = likelihood + mask + parts + keypoints + depth + prior + limits + betas, each already weighted.
 
+use std::sync::Arc;
+
 use glam::{Vec2, Vec3};
 use serde::Serialize;
 
 use crate::body::{Body, PARTS};
 use crate::constants::PART_LANES;
 use crate::frame::GridCamera;
-use crate::pack::{EnergySettings, GaussianPrior, Manifest};
+use crate::pack::{EnergySettings, Manifest, PoseVae, PriorFile};
 use crate::texture::{EnergyKind, Texture};
 
 pub use crate::pack::Weights;
@@ -26,7 +28,7 @@ pub struct Terms {
     pub keypoints: f64,
     /// Landmark depths behind the hips.
     pub depth: f64,
-    /// Pose prior.
+    /// Pose prior, Gaussian and VAE together.
     pub prior: f64,
     /// Flexion limits.
     pub limits: f64,
@@ -173,7 +175,7 @@ pub struct PosePrior {
 
 impl PosePrior {
     /// Multiplies the factor out.
-    pub fn new(prior: &GaussianPrior) -> Self {
+    pub fn new(prior: &PriorFile) -> Self {
         let n = prior.mean.len();
         let mut precision = vec![0.0; n * n];
         for i in 0..n {
@@ -214,6 +216,8 @@ pub struct EnergyModel {
     pub silhouette: bool,
     /// Pose prior.
     pub prior: PosePrior,
+    /// The other pose prior; without it `weights.vae` counts for nothing.
+    pub vae: Option<Arc<PoseVae>>,
     /// Flexion limits.
     pub limits: Vec<Limit>,
     /// The two keypoints (hips) from whose middle offsets are measured.
@@ -226,7 +230,7 @@ pub struct EnergyModel {
 
 impl EnergyModel {
     /// The pack's energy.
-    pub fn new(manifest: &Manifest, prior: &GaussianPrior, kind: EnergyKind) -> Self {
+    pub fn new(manifest: &Manifest, prior: &PriorFile, kind: EnergyKind) -> Self {
         let index = |names: &[String], name: &str| names.iter().position(|n| n == name);
         let hip = |name: &str| index(&manifest.body.keypoints, name).unwrap_or(0);
         let limits = manifest
@@ -247,6 +251,7 @@ impl EnergyModel {
             settings: manifest.energy.clone(),
             silhouette: true,
             prior: PosePrior::new(prior),
+            vae: prior.vae.clone(),
             limits,
             root_keypoints: [hip("left_hip"), hip("right_hip")],
             offset_axes: Vec3::Z,

@@ -66,5 +66,11 @@ pub const MAX_PACK_FILE: u64 = 256 << 20;
 /// Joints with a flexion limit.
 pub const MAX_JOINT_LIMITS: usize = 16;
 
+/// Width of a hidden layer of the pose VAE.
+pub const MAX_VAE_HIDDEN: usize = 256;
+
+/// Latent dimensions of the pose VAE.
+pub const MAX_VAE_LATENT: usize = 64;
+
 /// Nearest camera distance of a rendered vertex in metres; a triangle that crosses it is skipped and counted.
 pub const NEAR_M: f32 = 0.1;

@@ -177,6 +177,8 @@ fn a_frame_allocates_nothing_after_warm_up() {
     let _alone = alone();
     let mut scene = Scene::new(EnergyKind::Paper, View::Close);
     scene.model.settings.weights.parts = 1.0;
+    scene.model.settings.weights.vae = 0.01;
+    assert!(scene.model.vae.is_some());
     for kind in [BackendKind::Cpu, BackendKind::Vulkan] {
         let choice = BackendChoice {
             kind,

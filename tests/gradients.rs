@@ -5,9 +5,12 @@
 mod common;
 
 use common::reference::{self, State, central_differences, relative_l2};
-use common::{backends, bent_pose, made_up_observation, made_up_texture, model, pack, tolerance};
+use common::{
+    backends, bent_pose, made_up_observation, made_up_texture, made_up_vae, model, pack, tolerance,
+};
 use neuralsmpl::cpu::{Want, Workspace, raster};
 use neuralsmpl::energy::{EnergyModel, Problem, Terms, Weights};
+use neuralsmpl::limits::{MAX_PARAMS, MAX_VAE_HIDDEN, MAX_VAE_LATENT};
 use neuralsmpl::texture::EnergyKind;
 
 const GRID: usize = 64;
@@ -18,6 +21,7 @@ const ZERO: Weights = Weights {
     keypoints: 0.0,
     depth: 0.0,
     prior: 0.0,
+    vae: 0.0,
     limits: 0.0,
     betas: 0.0,
 };
@@ -175,6 +179,81 @@ fn priors_and_limits() {
 }
 
 #[test]
+fn pose_vae() {
+    let _alone = backends::alone();
+    check(
+        "pose VAE",
+        EnergyKind::Paper,
+        3,
+        Weights { vae: 1e-3, ..ZERO },
+    );
+}
+
+/// The Hessian of the pose VAE is JᵀJ of its residuals, J by f64 central differences.
+#[test]
+fn curvature_of_the_pose_vae() {
+    const WEIGHT: f32 = 1e-3;
+    let _alone = backends::alone();
+    let pack = pack();
+    let body = &pack.body;
+    let texture = made_up_texture(body, 3, 64, 3);
+    // As large as it may be, and as shipped packs have it.
+    for (hidden, latent) in [(40, 12), (128, 32), (MAX_VAE_HIDDEN, MAX_VAE_LATENT)] {
+        let mut model = model(&pack, EnergyKind::Paper);
+        model.settings.weights = Weights {
+            vae: WEIGHT,
+            ..ZERO
+        };
+        let vae = made_up_vae(body.joint_count(), hidden, latent, 7);
+        model.vae = Some(vae.clone().into());
+        let observation = made_up_observation(body, &model, &texture, GRID, 5);
+        let problem = Problem {
+            body,
+            texture: Some(&texture),
+            model: &model,
+            observation: &observation,
+        };
+        let state = State::new(&bent_pose(), body.joint_count());
+        let turns = 3 * body.joint_count();
+        let h = 1e-6;
+        let columns: Vec<Vec<f64>> = (0..turns)
+            .map(|i| {
+                let at = |by: f64| reference::vae_residuals(&vae, &state.moved(i, by));
+                at(h)
+                    .iter()
+                    .zip(&at(-h))
+                    .map(|(a, b)| (a - b) / (2.0 * h))
+                    .collect()
+            })
+            .collect();
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let numeric: Vec<f64> = columns
+            .iter()
+            .flat_map(|a| columns.iter().map(|b| f64::from(WEIGHT) * dot(a, b)))
+            .collect();
+        for mut backend in backends::all(&problem, GRID) {
+            let mut workspace = Workspace::new(body, GRID);
+            backend
+                .stages
+                .evaluate(&mut workspace, &problem, &bent_pose(), Want::Hessian);
+            let analytic: Vec<f64> = workspace
+                .hessian
+                .chunks(MAX_PARAMS)
+                .take(turns)
+                .flat_map(|row| row[..turns].iter().map(|&x| f64::from(x)))
+                .collect();
+            let error = relative_l2(&analytic, &numeric);
+            println!("{hidden}, {latent}, {}: {error:.1e}", backend.name);
+            assert!(
+                error < tolerance::GRADIENT_F32,
+                "{}: {error:e}",
+                backend.name
+            );
+        }
+    }
+}
+
+#[test]
 fn everything_together() {
     let _alone = backends::alone();
     let all = Weights {
@@ -184,6 +263,7 @@ fn everything_together() {
         keypoints: 0.3,
         depth: 0.2,
         prior: 0.01,
+        vae: 1e-3,
         limits: 1.0,
         betas: 0.05,
     };

@@ -67,6 +67,8 @@ fn every_number_of_components_has_its_shaders() {
         "score",
         "silhouette",
         "normal",
+        "pose_vae",
+        "vae_system",
         "adjoint",
         "step",
         "select",

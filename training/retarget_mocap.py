@@ -9,7 +9,9 @@ What       each source joint's world rotation since its rest pose is given to th
            do not crowd out the rest, then mirrored.
 Inputs     --assets with mocap/cmu-30fps.tar.xz and mocap/mesh2motion-{base,addon}.glb; the baked body.
 Outputs    <out>/poses.safetensors: `poses` f32 [N, 24, 3], rotation vectors, joint 0 in a y-up world with the
-           heading removed. models/person/poses_cc0.safetensors: at most 400, from Mesh2Motion alone.
+           heading removed. <out>/pool.safetensors: all poses before the picking, `poses` f32 [M, 24, 3] and
+           `clip` u32 [M], the recording each is from: an index into the lines of the text `clip_names` u8.
+           models/person/poses_cc0.safetensors: at most 400, from Mesh2Motion alone.
            --sheet PNG: stick figures.
 Licences   CMU: free for all uses, not to be resold: poses.safetensors is not committed. Mesh2Motion: CC0,
            so poses_cc0.safetensors is. CMU data: mocap.cs.cmu.edu, created with funding from NSF EIA-0196217.
@@ -239,9 +241,12 @@ def contact_sheet(path, poses, target, columns=12, rows=8):
     figure.savefig(path)
 
 
-def gather(clips, target):
-    """Local rotation vectors of the possible poses of all (clip, names), the limbs' errors and the joints'."""
-    pool, errors, places, dropped = [], {}, {}, 0
+def gather(clips, target, sources):
+    """Local rotation vectors of the possible poses of all (clip, names), the clip of each, the limbs' errors, the joints'.
+
+    The clips' names are appended to `sources`; a pose's clip is an index into it.
+    """
+    pool, owner, errors, places, dropped = [], [], {}, {}, 0
     for clip, names in clips:
         world = retarget(clip, names, target)
         share_forearm_twist(world)
@@ -249,9 +254,11 @@ def gather(clips, target):
         place_errors(clip, names, world, target, places)
         poses = local_vectors(world)
         pool.append(poses[possible(poses)])
+        owner.append(np.full(len(pool[-1]), len(sources), np.uint32))
+        sources.append(clip.name)
         dropped += len(poses) - len(pool[-1])
     print(f"{dropped} poses beyond the joint limits dropped, {sum(map(len, pool))} kept")
-    return np.concatenate(pool), errors, places
+    return np.concatenate(pool), np.concatenate(owner), errors, places
 
 
 def print_errors(label, errors, places):
@@ -279,19 +286,25 @@ def main():
             raise SystemExit(f"retarget_mocap: {path} not found; --assets names the folder that holds mocap/")
 
     target = load_body(args.body)["j_template"].astype(float)
-    free, *errors = gather(
+    sources = []
+    free, free_clip, *errors = gather(
         ((clip, names) for path, names in zip(scenes, (M2M_BASE, M2M_ADDON)) for clip in read_mesh2motion(path, FPS)),
-        target)
+        target, sources)
     print_errors("Mesh2Motion", *errors)
-    cmu, *errors = gather(((clip, CMU) for clip in tqdm(read_cmu(archive, CMU_FPS // FPS), desc="CMU", unit="clip")),
-                          target)
+    cmu, cmu_clip, *errors = gather(
+        ((clip, CMU) for clip in tqdm(read_cmu(archive, CMU_FPS // FPS), desc="CMU", unit="clip")), target, sources)
     print_errors("CMU", *errors)
 
     args.out.mkdir(parents=True, exist_ok=True)
+    everything = np.concatenate([free, cmu])
+    note = metadata("retargeted from CMU motion capture and Mesh2Motion")
+    save_file({"poses": everything.astype(np.float32), "clip": np.concatenate([free_clip, cmu_clip]),
+               "clip_names": np.frombuffer("\n".join(sources).encode(), np.uint8)},
+              args.out / "pool.safetensors", metadata=note)
     cc0 = pick(free, target, args.cc0_poses)
     save_file({"poses": cc0}, args.cc0, metadata=metadata("CC0-1.0; retargeted from Mesh2Motion"))
-    poses = pick(np.concatenate([free, cmu]), target, args.poses)
-    save_file({"poses": poses}, args.out / "poses.safetensors", metadata=metadata("retargeted from CMU motion capture and Mesh2Motion"))
+    poses = pick(everything, target, args.poses)
+    save_file({"poses": poses}, args.out / "poses.safetensors", metadata=note)
     if args.sheet:
         contact_sheet(args.sheet, poses[: len(poses) // 2], target)
         contact_sheet(args.sheet.with_stem(f"{args.sheet.stem}-cc0"), cc0, target)

@@ -14,6 +14,7 @@ mod fit;
 mod outputs;
 mod pack;
 mod pack_inspect;
+mod pack_poses;
 mod report;
 mod start;
 

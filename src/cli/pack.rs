@@ -9,6 +9,7 @@ use clap::Subcommand;
 use super::End;
 use super::console::Console;
 use super::pack_inspect::{self, InspectArgs};
+use super::pack_poses::{self, PosesArgs};
 use crate::backbone::{BackboneError, Locator, Workers};
 use crate::limits::MAX_BETAS;
 use crate::pack::{self, Pack};
@@ -27,6 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   neuralsmpl pack check models/person
   neuralsmpl pack inspect models/person --memory
+  neuralsmpl pack poses models/person --out poses.png
   neuralsmpl pack seal models/person   after a file was made again";
 
 #[derive(Subcommand)]
@@ -40,6 +42,8 @@ pub(super) enum PackCommand {
     },
     /// Time the networks part by part: which kernel does what, and what is left to tract
     Inspect(InspectArgs),
+    /// Draw bodies in poses that the pack's pose prior makes up
+    Poses(PosesArgs),
     /// Write the sha256 of every file into pack.toml
     Seal {
         /// The pack's folder
@@ -52,6 +56,7 @@ pub(super) fn run(command: &PackCommand, console: &Console) -> anyhow::Result<En
     match command {
         PackCommand::Check { dir } => check(dir, console)?,
         PackCommand::Inspect(args) => pack_inspect::run(args, console)?,
+        PackCommand::Poses(args) => pack_poses::run(args, console)?,
         PackCommand::Seal { dir } => {
             let changed = pack::seal(dir)?;
             let what = if changed.is_empty() {

@@ -7,6 +7,7 @@ use super::keypoints::{self, KeypointOutput};
 use super::likelihood::Likelihood;
 use super::parts::{self, Parts};
 use super::pose;
+use super::pose_vae;
 use super::priors;
 use super::project::{pixel_jacobian, unproject_gradient};
 use super::raster;
@@ -87,6 +88,18 @@ impl Workspace {
                 &mut self.gradient,
                 hessian,
             );
+            if let Some(vae) = problem.model.vae.as_deref().filter(|_| weights.vae > 0.0) {
+                pose_vae::pose_vae(
+                    body.layout(),
+                    state,
+                    vae,
+                    weights.vae,
+                    &mut self.vae,
+                    &mut terms,
+                    &mut self.gradient,
+                    (want == Want::Hessian).then_some(self.hessian.as_mut_slice()),
+                );
+            }
         }
         terms
     }

@@ -1,5 +1,6 @@
 //! The stages on the CPU, one file each, and the workspace that runs them in order:
-//! pose → skin → project → raster → score (with parts) → silhouette → keypoints → adjoint → normal → priors.
+//! pose → skin → project → raster → score (with parts) → silhouette → keypoints → adjoint → normal →
+//! priors (with the pose VAE).
 
 pub mod adjoint;
 pub mod keypoints;
@@ -7,6 +8,7 @@ pub mod likelihood;
 pub mod normal;
 pub mod parts;
 pub mod pose;
+pub mod pose_vae;
 pub mod priors;
 pub mod project;
 pub mod raster;

@@ -5,6 +5,7 @@ use glam::{Mat3, Vec3};
 use super::adjoint::Wrenches;
 use super::normal::NormalEquations;
 use super::pose::{self, Joints};
+use super::pose_vae;
 use super::project::{self, DepthWindow};
 use super::raster;
 use super::score::Curvature;
@@ -73,6 +74,7 @@ pub struct Workspace {
     pub(super) forces: Vec<Vec3>,
     pub(super) wrenches: Wrenches,
     pub(super) normal: Box<NormalEquations>,
+    pub(super) vae: Box<pose_vae::Scratch>,
 }
 
 impl Workspace {
@@ -108,6 +110,7 @@ impl Workspace {
             forces: vec![Vec3::ZERO; v],
             wrenches: Wrenches::default(),
             normal: Box::default(),
+            vae: Box::default(),
         }
     }
 

@@ -166,8 +166,11 @@ pub struct Weights {
     pub keypoints: f32,
     /// Landmark depths relative to the pelvis (3D points of the initialiser).
     pub depth: f32,
-    /// Pose prior.
+    /// Pose prior: the Gaussian.
     pub prior: f32,
+    /// Pose prior: the VAE.
+    #[serde(default)]
+    pub vae: f32,
     /// Flexion limits.
     pub limits: f32,
     /// ‖β‖².
@@ -308,6 +311,7 @@ impl Manifest {
             ("keypoints", w.keypoints),
             ("depth", w.depth),
             ("prior", w.prior),
+            ("vae", w.vae),
             ("limits", w.limits),
             ("betas", w.betas),
         ] {

@@ -6,6 +6,7 @@
 mod manifest;
 mod seal;
 mod tensors;
+mod vae;
 
 pub use manifest::{
     AdamSettings, BackboneSettings, BodyNames, CameraSettings, EnergySettings, FileEntry,
@@ -13,9 +14,11 @@ pub use manifest::{
 };
 pub use seal::seal;
 pub use tensors::{Dim, TensorFile};
+pub use vae::{JOINT_NUMBERS, Layer, PoseVae};
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -82,15 +85,17 @@ impl PackError {
     }
 }
 
-/// A Gaussian over the rotation vectors of joints 1…J−1.
+/// What is known of poses: a Gaussian over the rotation vectors of joints 1…J−1 and, if the pack has one, a VAE.
 #[derive(Clone, Debug)]
-pub struct GaussianPrior {
+pub struct PriorFile {
     /// Mean rotation vectors, `[3 (J − 1)]`, radians.
     pub mean: Vec<f32>,
     /// Lower-triangular L with precision = L Lᵀ, row-major.
     pub factor: Vec<f32>,
     /// Lower-triangular C with covariance = C Cᵀ, row-major (for sampling).
     pub cov_factor: Vec<f32>,
+    /// The VAE.
+    pub vae: Option<Arc<PoseVae>>,
 }
 
 /// A loaded pack.
@@ -105,7 +110,7 @@ pub struct Pack {
     /// Neural mesh, absent only in a pack that has not been through `neuralsmpl learn` yet.
     pub texture: Option<Texture>,
     /// Pose prior.
-    pub prior: GaussianPrior,
+    pub prior: PriorFile,
     /// Bytes of the feature network (ONNX), hash-checked.
     pub backbone: Vec<u8>,
     /// Bytes of the person detector (ONNX), hash-checked.
@@ -143,7 +148,16 @@ impl Pack {
             }
         };
         let prior =
-            GaussianPrior::from_tensors(&open_tensors(root, &files.prior)?, body.joint_count())?;
+            PriorFile::from_tensors(&open_tensors(root, &files.prior)?, body.joint_count())?;
+        if prior.vae.is_none() && manifest.energy.weights.vae > 0.0 {
+            return Err(PackError::Manifest {
+                path: manifest_path,
+                message: format!(
+                    "`energy.weights.vae` is {}, but {} holds no tensors vae_*; set it to 0 or run training/train_prior.py",
+                    manifest.energy.weights.vae, files.prior.path
+                ),
+            });
+        }
         let backbone = read_checked(root, &files.backbone)?;
         let detector = read_checked(root, &files.detector)?;
         Ok(Self {
@@ -164,13 +178,14 @@ impl Pack {
     }
 }
 
-impl GaussianPrior {
+impl PriorFile {
     fn from_tensors(file: &TensorFile, joints: usize) -> Result<Self, PackError> {
         let n = 3 * (joints - 1);
         let prior = Self {
             mean: file.f32("pose_mean", &[Dim::Is(n)])?.data,
             factor: file.f32("pose_factor", &[Dim::Is(n), Dim::Is(n)])?.data,
             cov_factor: file.f32("pose_cov_factor", &[Dim::Is(n), Dim::Is(n)])?.data,
+            vae: PoseVae::from_tensors(file, joints)?.map(Arc::new),
         };
         for (name, matrix) in [
             ("pose_factor", &prior.factor),

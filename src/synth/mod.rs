@@ -32,7 +32,7 @@ pub use patch::paste_patch;
 pub use poses::{PoseSource, Rotations, mirrored};
 pub use render::{Rendered, render};
 pub use run::{Format, SynthArgs, learning_picture, open_studio, picture, run};
-pub use scene::{Lens, Scene, Studio, region_around};
+pub use scene::{Lens, Scene, Studio, posed, region_around};
 pub use surroundings::{Backdrop, Panorama};
 pub use truth::Truth;
 pub use wardrobe::{Outfit, Wardrobe};

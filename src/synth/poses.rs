@@ -8,7 +8,7 @@ use rand::Rng;
 use super::SynthError;
 use super::dice::{chance, normal};
 use crate::limits::MAX_JOINTS;
-use crate::pack::{Dim, GaussianPrior, TensorFile};
+use crate::pack::{Dim, PriorFile, TensorFile};
 
 /// Most poses of a file.
 const MAX_POSES: usize = 200_000;
@@ -36,7 +36,7 @@ pub enum PoseSource {
     /// Recorded poses.
     Recorded(Vec<Rotations>),
     /// A Gaussian over joints 1 to 23.
-    Prior(GaussianPrior),
+    Prior(PriorFile),
 }
 
 impl PoseSource {
@@ -94,7 +94,7 @@ impl PoseSource {
     }
 }
 
-fn draw(prior: &GaussianPrior, rng: &mut impl Rng) -> Rotations {
+fn draw(prior: &PriorFile, rng: &mut impl Rng) -> Rotations {
     let n = prior.mean.len();
     let z: Vec<f32> = (0..n).map(|_| 0.8 * normal(rng)).collect();
     let mut pose = [Vec3::ZERO; MAX_JOINTS];

@@ -12,7 +12,7 @@ use super::error::VulkanError;
 use super::model::Model;
 use super::shaders::{
     ACCUMULATORS, BETA_SUMS, BONE_SUMS, COUNTERS, Frame, GATE_SUMS, Gate, Joint, LANDMARK,
-    PRIOR_SYSTEM, SHAPE_ROWS, SYSTEM, Settings, State, Target, binding,
+    PRIOR_SYSTEM, SHAPE_ROWS, SYSTEM, Settings, State, Target, VAE_NUMBERS, binding,
 };
 use crate::constants::PART_LANES;
 use crate::limits::{MAX_HYPOTHESES, MAX_JOINTS, MAX_KEYPOINTS, MAX_PERSONS};
@@ -224,6 +224,10 @@ fn plan(model: &Model) -> Vec<Planned> {
             binding::BONES,
             scratch("bones", MAX_JOINTS * BONE_SUMS as usize),
         ),
+        (
+            binding::VAE_COLUMNS,
+            scratch("vae_columns", vae_columns(model)),
+        ),
         (binding::SYSTEM, scratch("system", SYSTEM as usize)),
         (
             binding::FEATURE_PARTIALS,
@@ -240,6 +244,15 @@ fn plan(model: &Model) -> Vec<Planned> {
     all.sort_by_key(|(binding, _)| *binding);
     debug_assert!(all.iter().enumerate().all(|(i, (b, _))| i == *b as usize));
     all.into_iter().map(|(_, planned)| planned).collect()
+}
+
+/// Numbers of a slot in the Jacobian of the pose VAE.
+fn vae_columns(model: &Model) -> usize {
+    let s = &model.fixed;
+    if s.vae_hidden == 0 {
+        return 0;
+    }
+    ((s.vae_latent + VAE_NUMBERS * (s.joints - 1)) * 3 * (s.joints - 1)) as usize
 }
 
 /// Fixed-point numbers of a slot.

@@ -112,6 +112,12 @@ pub(super) fn settings(
         w_keypoints: w.keypoints,
         w_depth: w.depth,
         w_prior: w.prior,
+        // The network may be missing; then the sums it would read are not there either.
+        w_vae: if model.fixed.vae_hidden > 0 {
+            w.vae
+        } else {
+            0.0
+        },
         w_limits: w.limits,
         w_betas: w.betas,
         lr: fit.adam.lr,

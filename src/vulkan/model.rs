@@ -34,6 +34,8 @@ pub(super) struct Groups {
     pub tiles: u32,
     pub score: u32,
     pub normal: u32,
+    /// The gradient, the joints; 0 without a pose VAE.
+    pub vae: u32,
     /// Runs of vertices in `feature_partials`; 0 without pose blend shapes.
     pub runs: u32,
 }
@@ -73,8 +75,18 @@ impl Model {
         topology.fill(body, &mut fixed);
         let (mixture, at_gram) = mixture(body, texture);
         fixed.at_gram = at_gram;
-        let (prior, at_limits) = prior(model);
+        let (mut prior, at_limits) = prior(model);
         fixed.at_limits = at_limits;
+        if let Some(vae) = &model.vae {
+            fixed.at_vae = count(prior.len());
+            fixed.vae_hidden = count(vae.hidden);
+            fixed.vae_latent = count(vae.latent);
+            for layer in vae.encoder.iter().chain(&vae.decoder) {
+                prior.extend(&layer.weight);
+                prior.extend(&layer.bias);
+            }
+            prior.extend(&vae.sigma);
+        }
         Self {
             fixed,
             components: texture.map_or(1, |t| t.components),
@@ -108,6 +120,7 @@ impl Model {
             score: s.score_groups + s.edges.div_ceil(64),
             // The bones, the betas, the priors, the pose blend shapes.
             normal: s.joints + s.beta_runs + 1 + runs,
+            vae: if s.vae_hidden > 0 { s.joints } else { 0 },
             runs,
         }
     }

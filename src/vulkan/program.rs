@@ -24,20 +24,22 @@ use super::shaders::{Shader, binding};
 use crate::limits::DEVICE_WARM_UP_S;
 
 /// Dispatches of one step, in their order.
-pub const DISPATCHES: [&str; 8] = [
+pub const DISPATCHES: [&str; 10] = [
     "pose",
     "skin",
     "raster",
     "score",
     "silhouette",
     "normal",
+    "pose_vae",
+    "vae_system",
     "adjoint",
     "step",
 ];
 
 /// Pipelines and what they are bound to.
 pub(super) struct Program {
-    steps: [Arc<ComputePipeline>; 8],
+    steps: [Arc<ComputePipeline>; DISPATCHES.len()],
     select: Arc<ComputePipeline>,
     layout: Arc<PipelineLayout>,
     set: Arc<DescriptorSet>,
@@ -126,6 +128,8 @@ impl Program {
             "score" => g.score,
             "silhouette" => g.tiles,
             "normal" => g.normal,
+            "pose_vae" => g.vae,
+            "vae_system" => g.vae.saturating_sub(1),
             _ => 1,
         }
     }
@@ -157,12 +161,18 @@ impl Program {
             }
             for _ in 0..evaluations {
                 for (d, pipeline) in self.steps.iter().enumerate() {
-                    recording.dispatch(pipeline, [self.workgroups(d), slots, 1])?;
+                    // A pack without a pose VAE has nothing to do there.
+                    let workgroups = self.workgroups(d);
+                    if workgroups > 0 {
+                        recording.dispatch(pipeline, [workgroups, slots, 1])?;
+                    }
                     if let Some(pool) = &extras.timestamps {
                         recording.timestamp(pool, stamp)?;
                         stamp += 1;
                     }
-                    recording.barrier(Between::Stages)?;
+                    if workgroups > 0 {
+                        recording.barrier(Between::Stages)?;
+                    }
                 }
             }
         }

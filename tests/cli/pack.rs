@@ -42,6 +42,15 @@ fn poison(raw: &mut Raw) {
     raw.data[20..24].copy_from_slice(&f32::NAN.to_le_bytes());
 }
 
+/// The prior without its VAE.
+fn without_vae(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let mut kept = file.tensors();
+    kept.retain(|(key, _)| !key.starts_with("vae_"));
+    replace(path, &safetensors::serialize(kept, None).unwrap());
+}
+
 fn cut(path: &Path) {
     let bytes = fs::read(path).unwrap();
     replace(path, &bytes[..bytes.len() / 2]);
@@ -181,6 +190,34 @@ fn sealed_files_with_wrong_contents() {
             &["`pose_factor`", "NaN at flat index 5", "expected finite"],
         ),
         (
+            "vae-shape",
+            "prior.safetensors",
+            |p| edit_tensor(p, "vae_dec1_w", shorten),
+            &[
+                "`vae_dec1_w`",
+                "[127, 128]",
+                "expected [128, 128]",
+                "re-make",
+            ],
+        ),
+        (
+            "vae-nan",
+            "prior.safetensors",
+            |p| edit_tensor(p, "vae_enc0_b", poison),
+            &["`vae_enc0_b`", "NaN at flat index 5", "expected finite"],
+        ),
+        (
+            "vae-sigma",
+            "prior.safetensors",
+            |p| edit_tensor(p, "vae_sigma", |raw| raw.data[4..8].fill(0)),
+            &[
+                "`vae_sigma`",
+                "0 for joint 2",
+                "at least 0.001",
+                "train_prior.py",
+            ],
+        ),
+        (
             "cut",
             "detector.onnx",
             cut,
@@ -244,6 +281,71 @@ fn manifests() {
         &["pack", "check", "pack"],
         &["pack/pack.toml", "not UTF-8", "restore"],
     );
+}
+
+/// A pack may lack the VAE, but then nothing may ask for it.
+#[test]
+fn a_pack_without_a_pose_vae() {
+    let room = Room::new();
+    let pack = pack_copy(&room, "pack");
+    without_vae(&pack.join("prior.safetensors"));
+    let manifest = pack.join("pack.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let weight = |value: &str| {
+        let lines = text.lines().filter(|l| !l.starts_with("vae = "));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        let with = format!("[energy.weights]\nvae = {value}\n");
+        fs::write(&manifest, text.replace("[energy.weights]\n", &with)).unwrap();
+        seal(&pack).unwrap();
+    };
+    weight("0");
+    room.succeed(&["pack", "check", "pack"]);
+    room.refuse(
+        1,
+        &["pack", "poses", "pack", "--out", "sheet.png"],
+        &["pack/prior.safetensors", "no VAE", "train_prior.py"],
+    );
+    weight("0.1");
+    room.refuse(
+        1,
+        &["pack", "check", "pack"],
+        &[
+            "pack/pack.toml",
+            "`energy.weights.vae` is 0.1",
+            "set it to 0",
+        ],
+    );
+    weight("-1");
+    room.refuse(
+        1,
+        &["pack", "check", "pack"],
+        &["`energy.weights.vae` is -1", "expected 0 to"],
+    );
+}
+
+#[test]
+fn poses_are_drawn_and_the_same_for_a_seed() {
+    let room = Room::new();
+    let pack = repository("models/person");
+    let draw = |file: &str, seed: &str| {
+        room.succeed(&[
+            "pack",
+            "poses",
+            pack.to_str().unwrap(),
+            "--out",
+            file,
+            "--count",
+            "4",
+            "--size",
+            "64",
+            "--seed",
+            seed,
+        ]);
+        fs::read(room.path(file)).unwrap()
+    };
+    let first = draw("a.png", "1");
+    assert!(first == draw("b.png", "1"));
+    assert!(first != draw("c.png", "2"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use neuralsmpl::body::{Body, PARTS, Pose};
 use neuralsmpl::cpu::{Workspace, raster};
 use neuralsmpl::energy::{EnergyModel, KeypointTarget, Observation};
 use neuralsmpl::frame::{GridCamera, Intrinsics, Region};
-use neuralsmpl::pack::Pack;
+use neuralsmpl::pack::{JOINT_NUMBERS, Layer, Pack, PoseVae};
 use neuralsmpl::texture::{Background, EnergyKind, Texture};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -225,6 +225,40 @@ pub fn made_up_observation(
     o
 }
 
+/// A pose VAE of random layers.
+pub fn made_up_vae(joints: usize, hidden: usize, latent: usize, seed: u64) -> PoseVae {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let width = JOINT_NUMBERS * (joints - 1);
+    let mut layer = |inputs: usize, outputs: usize| {
+        let scale = (3.0 / inputs as f32).sqrt();
+        let mut numbers = |n: usize| -> Vec<f32> {
+            (0..n)
+                .map(|_| scale * (2.0 * rng.random::<f32>() - 1.0))
+                .collect()
+        };
+        Layer {
+            weight: numbers(inputs * outputs),
+            bias: numbers(outputs),
+        }
+    };
+    PoseVae {
+        width,
+        hidden,
+        latent,
+        encoder: [
+            layer(width, hidden),
+            layer(hidden, hidden),
+            layer(hidden, latent),
+        ],
+        decoder: [
+            layer(latent, hidden),
+            layer(hidden, hidden),
+            layer(hidden, width),
+        ],
+        sigma: (1..joints).map(|j| 0.05 + 0.01 * j as f32).collect(),
+    }
+}
+
 /// Probabilities of the parts: smooth over the grid, each class somewhere the likeliest.
 fn made_up_parts(grid: usize) -> Vec<f32> {
     let mut out = Vec::with_capacity(grid * grid * PARTS.len());
@@ -241,10 +275,12 @@ fn made_up_parts(grid: usize) -> Vec<f32> {
     out
 }
 
-/// The shipped energy with every weight in use.
+/// The shipped energy with every weight in use, the VAE made up.
 pub fn model(pack: &Pack, kind: EnergyKind) -> EnergyModel {
     let mut model = EnergyModel::new(&pack.manifest, &pack.prior, kind);
     model.settings.weights.depth = 0.5;
+    model.settings.weights.vae = 1e-4;
+    model.vae = Some(made_up_vae(pack.body.joint_count(), 40, 12, 7).into());
     model.settings.weights.parts = 1.5;
     model
 }

@@ -5,6 +5,7 @@ use glam::{DMat3, DQuat, DVec2, DVec3};
 use neuralsmpl::body::{Body, Pose, SkinnedPoints};
 use neuralsmpl::constants::PART_LANES;
 use neuralsmpl::energy::{EnergyModel, Observation};
+use neuralsmpl::pack::{JOINT_NUMBERS, Layer, PoseVae};
 use neuralsmpl::texture::{EnergyKind, Texture};
 
 /// A pose in f64.
@@ -310,8 +311,51 @@ fn rest(body: &Body, model: &EnergyModel, o: &Observation, posed: &Posed, s: &St
         let excess = (angle - f64::from(l.max)).max(0.0) + (angle - f64::from(l.min)).min(0.0);
         e += 0.5 * f64::from(w.limits) * excess * excess;
     }
+    if let Some(vae) = &model.vae {
+        e += 0.5 * f64::from(w.vae) * vae_residuals(vae, s).iter().map(|r| r * r).sum::<f64>();
+    }
     let _ = body;
     e + 0.5 * f64::from(w.betas) * s.betas.iter().map(|b| b * b).sum::<f64>()
+}
+
+/// Latent mean, then (pose − decoded) / σ, of a pose VAE.
+pub fn vae_residuals(vae: &PoseVae, s: &State) -> Vec<f64> {
+    let x: Vec<f64> = s.rotations[1..]
+        .iter()
+        .flat_map(|r| [r.col(0), r.col(1)])
+        .flat_map(|c| c.to_array())
+        .collect();
+    let run = |layers: &[Layer; 3], input: &[f64]| {
+        let mut values = input.to_vec();
+        for (k, layer) in layers.iter().enumerate() {
+            values = layer
+                .weight
+                .chunks(values.len())
+                .zip(&layer.bias)
+                .map(|(row, b)| {
+                    let sum: f64 = row
+                        .iter()
+                        .zip(&values)
+                        .map(|(w, v)| f64::from(*w) * v)
+                        .sum();
+                    let sum = sum + f64::from(*b);
+                    if k < 2 {
+                        0.5 * (sum + (sum * sum + 4.0).sqrt())
+                    } else {
+                        sum
+                    }
+                })
+                .collect();
+        }
+        values
+    };
+    let mean = run(&vae.encoder, &x);
+    let decoded = run(&vae.decoder, &mean);
+    let residual = x.iter().zip(&decoded).enumerate();
+    let residual: Vec<f64> = residual
+        .map(|(i, (x, d))| (x - d) / f64::from(vae.sigma[i / JOINT_NUMBERS]))
+        .collect();
+    [mean, residual].concat()
 }
 
 /// Central differences of `f` over every tangent parameter.
