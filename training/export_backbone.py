@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from convert_blazepose import LANDMARKER, ConversionError, finish
-from net_heads import ROTATIONS, WIDTHS, Heads
+from net_heads import ROTATIONS, SHARED, WIDTHS, Heads, Residual
 from net_trunk import BLAZEPOSE, INPUT, OnnxTrunk, blazepose_model
 
 CLOSE = 1e-3
@@ -65,6 +65,13 @@ class GraphWriter:
         """Convolution, batch normalisation, ReLU."""
         return self.conv(x, name, block[0], block[1], relu=True)
 
+    def refine(self, x: str, name: str, layer: nn.Module) -> str:
+        """A block, or one with a shortcut."""
+        if not isinstance(layer, Residual):
+            return self.block(x, name, layer)
+        y = self.node("Add", [self.conv(x, f"{name}.conv", layer.conv, layer.norm), x], f"{name}.sum")
+        return self.node("Relu", [y], name)
+
     def concat(self, values: list[str], name: str) -> str:
         """Maps side by side."""
         return values[0] if len(values) == 1 else self.node("Concat", values, name, axis=1)
@@ -87,14 +94,18 @@ def attach(model: onnx.ModelProto, heads: Heads) -> onnx.ModelProto:
             up = writer.upsample(writer.conv(x, f"dense{key}.narrow", dense.narrow[key]), f"dense{key}.up")
             level = writer.node("Add", [level, up], f"dense{key}.sum")
         x = writer.node("Relu", [level], f"dense{key}.merged")
-        for i, block in enumerate(dense.refine[key]):
-            x = writer.block(x, f"dense{key}.refine{i}", block)
+        for i, layer in enumerate(dense.refine[key]):
+            x = writer.refine(x, f"dense{key}.refine{i}", layer)
+        if stride == SHARED:
+            shared = x
     writer.conv(x, "features", dense.features)
     writer.conv(x, "parts", dense.parts)
 
     coarse = writer.concat(pose.coarse, "dense32.maps" if pose.coarse == dense.levels[32] else "pose.coarse")
     x = writer.block(writer.block(coarse, "pose.squeeze", pose.squeeze), "pose.pool", pose.pool)
-    x = writer.concat([x, *(t.name for t in pose.globals)], "pose.maps")
+    for i, layer in enumerate(pose.shared):
+        shared = writer.block(shared, f"pose.shared{i}", layer)
+    x = writer.concat([x, *(t.name for t in pose.globals), shared], "pose.maps")
     x = writer.block(writer.block(x, "pose.join", pose.join), "pose.mix", pose.mix)
     start = 0
     for name, size in VECTORS.items():

@@ -26,8 +26,10 @@ ROTATIONS = 144
 OUTPUTS = ROTATIONS + 10 + 3
 WIDTHS = {32: 128, 16: 128, 8: 96, 4: 64}
 """Channels of the decoder by stride."""
-DEPTHS = {32: 0, 16: 1, 8: 1, 4: 1}
-"""3 x 3 convolutions of the decoder by stride."""
+DEPTHS = {32: 0, 16: 2, 8: 2, 4: 1}
+"""3 x 3 convolutions of the decoder by stride; from the second on with a shortcut."""
+SHARED = 16
+"""Stride of the decoder's map that the pose head reads too."""
 IDENTITY_6D = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 """The identity as six numbers a, b, c, d, e, f: the matrix [[a, b], [c, d], [e, f]]."""
 
@@ -54,6 +56,24 @@ def block(inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int 
     return nn.Sequential(conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
+class Residual(nn.Module):
+    """relu(x + norm(conv(x))) of a map without negative values; the identity when it is new."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same shape."""
+        return (x + self.norm(self.conv(x))).relu()
+
+
+def refinement(width: int, depth: int) -> nn.Sequential:
+    """3 x 3 convolutions of one level."""
+    return nn.Sequential(*(Residual(width) if i else block(width, width, 3) for i in range(depth)))
+
+
 class DenseHead(nn.Module):
     """Decoder from stride 32 to stride 4."""
 
@@ -67,13 +87,13 @@ class DenseHead(nn.Module):
             self.lateral[str(stride)] = nn.Conv2d(inputs, width, 1)
             if coarser:
                 self.narrow[str(stride)] = nn.Conv2d(coarser, width, 1, bias=False)
-            self.refine[str(stride)] = nn.Sequential(*(block(width, width, 3) for _ in range(DEPTHS[stride])))
+            self.refine[str(stride)] = refinement(width, DEPTHS[stride])
             coarser = width
         self.features = nn.Conv2d(coarser, FEATURES, 1)
         self.parts = nn.Conv2d(coarser, PARTS, 1)
 
-    def forward(self, maps: dict[str, torch.Tensor], window: Window | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Features and part logits, of the whole crop or of a window of it."""
+    def forward(self, maps: dict[str, torch.Tensor], window: Window | None = None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Features and part logits, of the whole crop or of a window of it; the whole map of stride SHARED."""
         x = None
         for stride in WIDTHS:
             key = str(stride)
@@ -85,11 +105,13 @@ class DenseHead(nn.Module):
             if x is not None:
                 level = level + F.interpolate(self.narrow[key](x), scale_factor=2, mode="nearest")
             x = self.refine[key](level.relu())
-        return self.features(x), self.parts(x)
+            if stride == SHARED:
+                shared = x
+        return self.features(x), self.parts(x), shared
 
 
 class PoseHead(nn.Module):
-    """First pose from the coarsest maps, by convolutions that reduce them to one cell."""
+    """First pose from the coarsest maps and the decoder's, by convolutions that reduce them to one cell."""
 
     HIDDEN = 512
 
@@ -100,7 +122,8 @@ class PoseHead(nn.Module):
         inputs = sum(t.channels for t in taps if t.stride == 32)
         self.squeeze = block(inputs, 64, 1)
         self.pool = block(64, 96, 4, stride=4, padding=0)
-        self.join = block(96 + sum(t.channels for t in self.globals), self.HIDDEN, 2, padding=0)
+        self.shared = nn.Sequential(block(WIDTHS[SHARED], 64, 1), block(64, 96, 4, stride=4, padding=0), block(96, 96, 2, stride=2, padding=0))
+        self.join = block(96 + sum(t.channels for t in self.globals) + 96, self.HIDDEN, 2, padding=0)
         self.mix = block(self.HIDDEN, self.HIDDEN, 1)
         self.out = nn.Conv2d(self.HIDDEN, OUTPUTS, 1)
         nn.init.normal_(self.out.weight, std=1e-3)
@@ -108,10 +131,10 @@ class PoseHead(nn.Module):
             self.out.bias.zero_()
             self.out.bias[:ROTATIONS] = torch.tensor(IDENTITY_6D * 24)
 
-    def forward(self, maps: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Rotations [N, 144], betas [N, 10], camera [N, 3]."""
+    def forward(self, maps: dict[str, torch.Tensor], shared: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Rotations [N, 144], betas [N, 10], camera [N, 3]; `shared` is the decoder's map of stride SHARED."""
         x = self.pool(self.squeeze(torch.cat([maps[n] for n in self.coarse], 1)))
-        x = torch.cat([x, *(maps[t.name] for t in self.globals)], 1)
+        x = torch.cat([x, *(maps[t.name] for t in self.globals), self.shared(shared)], 1)
         x = self.out(self.mix(self.join(x)))[:, :, 0, 0]
         return x[:, :ROTATIONS], x[:, ROTATIONS:ROTATIONS + 10], x[:, ROTATIONS + 10:]
 
@@ -126,8 +149,8 @@ class Heads(nn.Module):
 
     def forward(self, maps: dict[str, torch.Tensor], window: Window | None = None) -> dict[str, torch.Tensor]:
         """All outputs by name."""
-        features, parts = self.dense(maps, window)
-        pose, betas, camera = self.pose(maps)
+        features, parts, shared = self.dense(maps, window)
+        pose, betas, camera = self.pose(maps, shared)
         return {"features": features, "parts": parts, "pose": pose, "betas": betas, "camera": camera}
 
 
