@@ -57,7 +57,11 @@ maps() { "$python" training/cache_maps.py --shards "$work/$1" --source "$wheel" 
 
 body() { "$python" training/bake_body.py --out "$pack/body.safetensors"; }
 poses() { "$python" training/retarget_mocap.py --assets "$assets" --out "$work"; }
-prior() { "$python" training/learn_prior.py --poses "$work/poses.safetensors" --out "$pack/prior.safetensors"; }
+prior() {
+  "$python" training/learn_prior.py --poses "$work/poses.safetensors" --out "$pack/prior.safetensors"
+  "$python" training/train_prior.py --pool "$work/pool.safetensors" --body "$pack/body.safetensors" \
+    --prior "$pack/prior.safetensors" --work "$work/vae"
+}
 networks() { "$python" training/convert_blazepose.py --wheel "$wheel" --out "$pack"; }
 pictures() { shards train "$pictures" 200 && shards test 600 900; }
 cached() { maps train && maps test; }
