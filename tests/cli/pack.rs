@@ -131,7 +131,7 @@ fn files_that_do_not_match_their_hash() {
 fn sealed_files_with_wrong_contents() {
     let room = Room::new();
     type Edit = fn(&Path);
-    let table: [(&str, &str, Edit, &[&str]); 9] = [
+    let table: [(&str, &str, Edit, &[&str]); 12] = [
         (
             "cut",
             "body.safetensors",
