@@ -82,7 +82,8 @@ fn check(what: &str, weights: [f32; 3], views: u32, with_outline: bool) -> f64 {
     let mut model = model(&pack, EnergyKind::Paper);
     let w = &mut model.settings.weights;
     [w.likelihood, w.mask, w.parts] = weights;
-    (w.keypoints, w.depth, w.prior, w.limits, w.betas) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    (w.keypoints, w.depth, w.prior) = (0.0, 0.0, 0.0);
+    (w.vae, w.limits, w.betas) = (0.0, 0.0, 0.0);
     model.silhouette = with_outline;
     let seen = made_up_observation(body, &model, &texture, GRID, 5);
     let pose = bent_pose();
@@ -145,7 +146,8 @@ fn sub_cell_coverage_makes_the_energy_smooth_and_right() {
     let mut model = model(&pack, EnergyKind::Paper);
     let w = &mut model.settings.weights;
     (w.likelihood, w.mask, w.parts) = (1.0, 1.0, 1.0);
-    (w.keypoints, w.depth, w.prior, w.limits, w.betas) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    (w.keypoints, w.depth, w.prior) = (0.0, 0.0, 0.0);
+    (w.vae, w.limits, w.betas) = (0.0, 0.0, 0.0);
     let observation = made_up_observation(body, &model, &texture, GRID, 5);
     let mut workspace = Workspace::new(body, GRID);
     let mut errors = [0.0f64; 2];
