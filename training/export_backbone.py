@@ -134,7 +134,7 @@ def load_heads(run: Path) -> tuple[Heads, dict[str, object]]:
     if held["trunk"] != "blazepose":
         raise ConversionError(f"{run}: heads are for the trunk `{held['trunk']}`, expected `blazepose`")
     heads = Heads(BLAZEPOSE)
-    heads.load_state_dict({k.removeprefix("heads."): v for k, v in held["learner"].items() if k.startswith("heads.")})
+    heads.load_state_dict({k.removeprefix("heads."): v for k, v in held["average"].items() if k.startswith("heads.")})
     return heads.eval(), held["settings"] | {"step": held["step"]}
 
 

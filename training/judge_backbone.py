@@ -130,7 +130,7 @@ def main() -> int:
     tensors, spec, k = load_body(args.body), TRUNKS[held["trunk"]], held["settings"]["components"]
     learner = torch.nn.Module()
     learner.heads, learner.prototypes = Heads(spec), Prototypes(len(tensors["v_template"]), k, FEATURES)
-    learner.load_state_dict(held["learner"])
+    learner.load_state_dict(held["average"])
     figures = judge(learner.heads, learner.prototypes, Body.of(tensors), Skeleton(tensors), cache,
                     [t.name for t in spec.taps], args.count, k, held["settings"]["tau"])
     report = {"step": held["step"], **figures.summary(), "parts": figures.by_part()}

@@ -87,7 +87,7 @@ def main() -> int:
     args = parser.parse_args()
     body = load_body(args.pack / "body.safetensors")
     heads, settings = load_heads(args.run)
-    held = torch.load(args.run / "checkpoint.pt", weights_only=True)["learner"]
+    held = torch.load(args.run / "checkpoint.pt", weights_only=True)["average"]
     prototypes = F.normalize(torch.cat([held["prototypes.vertex"], held["prototypes.background"]]), dim=1)
     trunk = OnnxTrunk(blazepose_model(args.wheel), BLAZEPOSE).eval()
     detector = Detector(args.pack / "detector.onnx")

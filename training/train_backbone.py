@@ -14,6 +14,7 @@ Command    python training/train_backbone.py --data CACHE --test CACHE --out tra
 from __future__ import annotations
 
 import argparse
+import copy
 import csv
 import math
 import os
@@ -103,6 +104,25 @@ def rate(step: int, args: argparse.Namespace) -> float:
     return args.lr * min(1.0, (step + 1) / WARM_UP) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / args.steps))))
 
 
+class Average:
+    """Running mean of all weights: what is judged and exported. It is less noisy than the weights of any one step."""
+
+    KEEP = 0.998
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = copy.deepcopy(model)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Takes the weights after a step in."""
+        keep = min(self.KEEP, step / (step + 10))
+        for mean, value in zip(self.model.state_dict().values(), model.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(value, 1 - keep)
+            else:
+                mean.copy_(value)
+
+
 class Run:
     """State that goes through checkpoints."""
 
@@ -116,15 +136,17 @@ class Run:
         plain = [p for p in self.learner.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 1e-4}, {"params": plain, "weight_decay": 0.0}], lr=args.lr)
         self.step = 0
+        self.average = Average(self.learner)
         if self.path.is_file():
             held = torch.load(self.path, weights_only=True)
             self.learner.load_state_dict(held["learner"])
+            self.average.model.load_state_dict(held.get("average", held["learner"]))
             self.optimizer.load_state_dict(held["optimizer"])
             self.step = held["step"]
 
     def save(self) -> None:
         """Writes the checkpoint whole or not at all."""
-        held = {"learner": self.learner.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
+        held = {"learner": self.learner.state_dict(), "average": self.average.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step,
                 "trunk": next(k for k, v in TRUNKS.items() if v is self.spec),
                 "settings": {k: v for k, v in vars(self.args).items() if isinstance(v, (int, float, str))}}
         torch.save(held, self.path.with_suffix(".tmp"))
@@ -166,13 +188,14 @@ def train(args: argparse.Namespace, rank: int, world: int) -> None:
         nn.utils.clip_grad_norm_(model.parameters(), CLIP_NORM)
         run.optimizer.step()
         run.step += 1
+        run.average.update(run.learner, run.step)
         for name, value in losses.items():
             sums[name] = sums.get(name, 0.0) + value.item()
         bar.update()
         if rank == 0 and (run.step % args.every == 0 or run.step == args.steps):
             count = (run.step - 1) % args.every + 1
-            figures = judge(run.learner.heads, run.learner.prototypes, run.learner.body, run.learner.skeleton, test, run.taps,
-                            args.judge, args.components, args.tau)
+            mean = run.average.model
+            figures = judge(mean.heads, mean.prototypes, mean.body, mean.skeleton, test, run.taps, args.judge, args.components, args.tau)
             row = {"step": run.step, "minutes": (time.time() - since) / 60} | {k: v / count for k, v in sums.items()}
             write_curves(args.out / "curves.csv", row | figures.summary())
             bar.write(f"step {run.step}: " + "  ".join(f"{k} {v:.3g}" for k, v in (row | figures.summary()).items() if k != "step"))
