@@ -1,8 +1,7 @@
 """A pretrained ONNX network as a PyTorch module, and the maps that heads are built on.
 
-What       `TrunkSession` runs a frozen trunk in onnxruntime. `OnnxTrunk` runs the operators of BlazePose and EfficientNet-Lite (Conv, Clip, Relu, Add, Resize,
-           MaxPool, Pad, Sigmoid, Reshape) with the file's weights as parameters, so that a trunk can be frozen
-           or trained. `TRUNKS` names the candidates: where the file comes from, the maps and their strides.
+What       `TrunkSession` runs a frozen trunk in onnxruntime. `OnnxTrunk` runs its operators (Conv, Clip, Relu, Add,
+           Resize, MaxPool) in PyTorch. `TRUNKS` names the candidates: the maps, their strides and channels.
 Inputs     image f32 [N, 3, 256, 256], RGB in 0..1 (EfficientNet-Lite wants (x - 127) / 128 of bytes: done inside).
 Outputs    the tapped maps by name, f32 [N, C, 256 / stride, 256 / stride].
 Licences   BlazePose: Apache-2.0, The MediaPipe Authors. EfficientNet-Lite0: Apache-2.0.

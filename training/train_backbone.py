@@ -8,7 +8,7 @@ Inputs     --data (one or several) and --test: folders of cache_maps.py; models/
 Outputs    --out: checkpoint.pt, curves.csv.
 Licence    what is learned is released under Apache-2.0.
 Command    python training/train_backbone.py --data CACHE --test CACHE --out training/out/run
-           torchrun --nproc-per-node N training/train_backbone.py ...    (gloo on CPUs, nccl with --device cuda)
+           torchrun --nproc-per-node N training/train_backbone.py ...    (processes on CPUs)
 """
 
 from __future__ import annotations
