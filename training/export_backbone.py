@@ -23,7 +23,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from convert_blazepose import LANDMARKER, ConversionError, finish
-from net_heads import ROTATIONS, SHARED, WIDTHS, Heads, Residual
+from net_heads import ROTATIONS, SHARED, Heads, Residual
 from net_trunk import BLAZEPOSE, INPUT, OnnxTrunk, blazepose_model
 
 CLOSE = 1e-3
@@ -86,7 +86,7 @@ def attach(model: onnx.ModelProto, heads: Heads) -> onnx.ModelProto:
     """Replaces the map outputs of `blazepose_model` by those of the heads."""
     writer, dense, pose = GraphWriter(model.graph), heads.dense, heads.pose
     x = ""
-    for stride in WIDTHS:
+    for stride in dense.levels:
         key = str(stride)
         level = writer.concat(dense.levels[stride], f"dense{key}.maps")
         level = writer.conv(level, f"dense{key}.lateral", dense.lateral[key])

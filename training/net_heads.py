@@ -24,10 +24,12 @@ FEATURES = 64
 PARTS = 15
 ROTATIONS = 144
 OUTPUTS = ROTATIONS + 10 + 3
-WIDTHS = {32: 128, 16: 128, 8: 96, 4: 64}
-"""Channels of the decoder by stride."""
-DEPTHS = {32: 0, 16: 2, 8: 2, 4: 1}
-"""3 x 3 convolutions of the decoder by stride; from the second on with a shortcut."""
+WIDTHS = {64: 128, 32: 128, 16: 128, 8: 96, 4: 64}
+"""Channels of the decoder by stride; strides that the trunk has no map of are left out."""
+DEPTHS = {64: 0, 32: 2, 16: 5, 8: 3, 4: 1}
+"""3 x 3 convolutions of the decoder by stride."""
+COARSE = 32
+"""From this stride on every convolution has a shortcut; below, all but the first."""
 SHARED = 16
 """Stride of the decoder's map that the pose head reads too."""
 IDENTITY_6D = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
@@ -69,25 +71,28 @@ class Residual(nn.Module):
         return (x + self.norm(self.conv(x))).relu()
 
 
-def refinement(width: int, depth: int) -> nn.Sequential:
+def refinement(stride: int) -> nn.Sequential:
     """3 x 3 convolutions of one level."""
-    return nn.Sequential(*(Residual(width) if i else block(width, width, 3) for i in range(depth)))
+    width = WIDTHS[stride]
+    return nn.Sequential(*(Residual(width) if i or stride >= COARSE else block(width, width, 3) for i in range(DEPTHS[stride])))
 
 
 class DenseHead(nn.Module):
-    """Decoder from stride 32 to stride 4."""
+    """Decoder from the coarsest maps to stride 4."""
 
     def __init__(self, taps: tuple[Tap, ...]) -> None:
         super().__init__()
-        self.levels = {stride: [t.name for t in taps if t.stride == stride] for stride in WIDTHS}
+        named = {stride: [t.name for t in taps if t.stride == stride] for stride in WIDTHS}
+        self.levels = {stride: names for stride, names in named.items() if names}
         self.lateral, self.narrow, self.refine = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         coarser = 0
-        for stride, width in WIDTHS.items():
+        for stride in self.levels:
+            width = WIDTHS[stride]
             inputs = sum(t.channels for t in taps if t.stride == stride)
             self.lateral[str(stride)] = nn.Conv2d(inputs, width, 1)
             if coarser:
                 self.narrow[str(stride)] = nn.Conv2d(coarser, width, 1, bias=False)
-            self.refine[str(stride)] = refinement(width, DEPTHS[stride])
+            self.refine[str(stride)] = refinement(stride)
             coarser = width
         self.features = nn.Conv2d(coarser, FEATURES, 1)
         self.parts = nn.Conv2d(coarser, PARTS, 1)
@@ -95,9 +100,8 @@ class DenseHead(nn.Module):
     def forward(self, maps: dict[str, torch.Tensor], window: Window | None = None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Features and part logits, of the whole crop or of a window of it; the whole map of stride SHARED."""
         x = None
-        for stride in WIDTHS:
+        for stride, names in self.levels.items():
             key = str(stride)
-            names = self.levels[stride]
             level = maps[names[0]] if len(names) == 1 else torch.cat([maps[n] for n in names], 1)
             if stride == 4 and window:
                 level, x = window.of(level, 4), window.of(x, 8)

@@ -137,12 +137,29 @@ class Run:
         self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 1e-4}, {"params": plain, "weight_decay": 0.0}], lr=args.lr)
         self.step = 0
         self.average = Average(self.learner)
+        if args.grow and not self.path.is_file():
+            self.grow(args.grow)
         if self.path.is_file():
             held = torch.load(self.path, weights_only=True)
             self.learner.load_state_dict(held["learner"])
             self.average.model.load_state_dict(held.get("average", held["learner"]))
             self.optimizer.load_state_dict(held["optimizer"])
             self.step = held["step"]
+
+    def grow(self, run: Path) -> None:
+        """Takes the weights of another run. Layers that it lacks add nothing at first."""
+        try:
+            held = torch.load(run / "checkpoint.pt", weights_only=True)["learner"]
+        except (OSError, KeyError) as error:
+            raise CacheError(f"{run}: no checkpoint to begin with ({error})") from error
+        missing, unknown = self.learner.load_state_dict(held, strict=False)
+        added = [name for name in missing if ".narrow." in name]
+        if unknown or any(name.split(".")[2] not in ("narrow", "lateral", "refine") for name in missing):
+            raise CacheError(f"{run}: not a smaller form of this network: {', '.join([*unknown, *missing])}")
+        with torch.no_grad():
+            for name in added:
+                self.learner.get_parameter(name).zero_()
+        self.average = Average(self.learner)
 
     def save(self) -> None:
         """Writes the checkpoint whole or not at all."""
@@ -221,6 +238,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints (default: %(default)s)")
     parser.add_argument("--judge", type=int, default=96, help="held-out pictures judged at a checkpoint (default: %(default)s)")
+    parser.add_argument("--grow", type=Path, help="folder of a run of a smaller form of the network, whose weights are begun with")
     parser.add_argument("--occlude", type=float, default=0.0, help="share of pictures with an occluder; not used for what is shipped")
     args = parser.parse_args()
     world = int(os.environ.get("WORLD_SIZE", "1"))

@@ -96,8 +96,9 @@ impl Detector {
         Ok(&self.kept)
     }
 
-    /// The person whom a box `[x, y, w, h]` of the photo means: of those found in its square
-    /// neighbourhood with their hips inside the box, the one whose body fills it best.
+    /// The people whom a box `[x, y, w, h]` of the photo may mean: those found in its square
+    /// neighbourhood, in the photo or in its tiles, with their hips inside the box; first the one
+    /// whose body fills it best. Six runs at most.
     ///
     /// # Errors
     /// When the network fails or gives values that are not numbers.
@@ -105,7 +106,7 @@ impl Detector {
         &mut self,
         image: &RgbImage,
         box_px: [f32; 4],
-    ) -> Result<Option<Detection>, BackboneError> {
+    ) -> Result<&[Detection], BackboneError> {
         let [x, y, w, h] = box_px;
         let (center, side) = (Vec2::new(x + 0.5 * w, y + 0.5 * h), w.max(h));
         self.candidates.clear();
@@ -115,22 +116,25 @@ impl Detector {
             angle: 0.0,
         };
         self.search(image, &around, MIN_SCORE)?;
+        let (width, height) = (image.width() as f32, image.height() as f32);
+        self.search(image, &whole(width, height), MIN_SCORE)?;
+        for tile in tiles_of(width, height) {
+            self.search(image, &tile, MIN_TILE_SCORE)?;
+        }
         merge(&mut self.candidates, &mut self.kept);
         let square = [center.x - 0.5 * side, center.y - 0.5 * side, side, side];
         let agreement = |d: &Detection| overlap(&d.body_square(), &square);
-        let inside = |d: &&Detection| {
+        let inside = |d: &Detection| {
             let p = d.hip_center;
             (x..=x + w).contains(&p.x)
                 && (y..=y + h).contains(&p.y)
                 && agreement(d) >= BOX_AGREEMENT
         };
         let rank = |d: &Detection| d.score * agreement(d);
-        let best = self
-            .kept
-            .iter()
-            .filter(inside)
-            .max_by(|a, b| rank(a).total_cmp(&rank(b)));
-        Ok(best.copied())
+        self.kept.retain(inside);
+        self.kept
+            .sort_unstable_by(|a, b| rank(b).total_cmp(&rank(a)));
+        Ok(&self.kept)
     }
 
     /// Adds the candidates in a square of the photo.

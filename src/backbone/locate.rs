@@ -4,10 +4,10 @@ use glam::Vec2;
 use image::RgbImage;
 
 use super::detector::MAX_CANDIDATES;
+use super::in_box::{self, SLACK};
 use super::region::{differs, next_region};
 use super::{
-    Backbone, BackboneError, Detector, Observations, Opinions, Workers, region_from_box,
-    region_from_detection,
+    Backbone, BackboneError, Detector, Observations, Opinions, Workers, region_from_detection,
 };
 use crate::frame::{Intrinsics, Region};
 use crate::limits::MAX_PERSONS;
@@ -68,9 +68,9 @@ pub struct Person {
 /// Detector and backbone with the memory for all people of one photo.
 pub struct Locator {
     detector: Detector,
-    backbone: Backbone,
-    regions: Vec<Region>,
-    people: Vec<Person>,
+    pub(super) backbone: Backbone,
+    pub(super) regions: Vec<Region>,
+    pub(super) people: Vec<Person>,
     second: Observations,
 }
 
@@ -124,9 +124,7 @@ impl Locator {
             Some(box_px) => {
                 check_box(box_px, image)?;
                 let found = self.detector.detect_in_box(image, box_px)?;
-                let region = found.and_then(|d| region_from_detection(&d, intrinsics));
-                self.regions
-                    .extend(region.or_else(|| region_from_box(box_px, intrinsics)));
+                in_box::regions(found, box_px, intrinsics, &mut self.regions);
             }
             None => {
                 let found = self.detector.detect(image, options.tiles)?;
@@ -138,7 +136,11 @@ impl Locator {
             }
         }
         let mut count = 0;
-        for i in 0..self.regions.len() {
+        if let Some(box_px) = options.box_px {
+            count = usize::from(self.look_in_box(box_px, image, intrinsics, options)?);
+        }
+        let searched = options.box_px.map_or(self.regions.len(), |_| 0);
+        for i in 0..searched {
             if count == options.most.min(MAX_PERSONS) {
                 break;
             }
@@ -197,7 +199,7 @@ impl Locator {
     }
 
     /// Looks at a region, and once more at the better one it suggests. False where it shows nobody.
-    fn look(
+    pub(super) fn look(
         &mut self,
         slot: usize,
         region: Region,
@@ -223,8 +225,19 @@ impl Locator {
             self.backbone
                 .observe(image, intrinsics, &next, &mut self.second)?;
             if self.second.score >= MIN_SCORE {
+                let side = self.backbone.side();
+                let agreement = |p: &Person| {
+                    let box_px = options.box_px?;
+                    Some(in_box::agreement(p, box_px, intrinsics, side))
+                };
+                let before = agreement(person);
                 std::mem::swap(&mut person.observations, &mut self.second);
                 person.region = next;
+                // The better region may be another person's.
+                if before.is_some_and(|b| agreement(person).is_some_and(|a| a < b - SLACK)) {
+                    std::mem::swap(&mut person.observations, &mut self.second);
+                    person.region = region;
+                }
             }
         }
         Ok(true)

@@ -40,6 +40,10 @@ const MORE_LOOKS: [More; 5] = [
 /// Least score of a look that counts.
 const MIN_SCORE: f32 = 0.5;
 
+/// A further look whose shoulders and hips lie farther off than this part of the region's side shows
+/// somebody else.
+const ANOTHER_PERSON: f32 = 0.15;
+
 /// For each landmark its counterpart on the other side.
 const OTHER_SIDE: [usize; LANDMARKS] = [
     0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21, 24, 23, 26,
@@ -109,15 +113,14 @@ impl Opinion {
 
     /// Whether `other` names left and right the other way round.
     fn disagrees(&self, other: &Self) -> bool {
-        let apart = |swap: bool| -> f32 {
-            SIDED
-                .iter()
-                .map(|&i| {
-                    self.points[i].distance(other.points[if swap { OTHER_SIDE[i] } else { i }])
-                })
-                .sum()
-        };
-        apart(true) < apart(false)
+        self.apart(other, true) < self.apart(other, false)
+    }
+
+    /// Mean distance of shoulders and hips, pixels; with `swap`, to the other side's.
+    fn apart(&self, other: &Self, swap: bool) -> f32 {
+        let to = |i: usize| other.points[if swap { OTHER_SIDE[i] } else { i }];
+        let sum: f32 = SIDED.iter().map(|&i| self.points[i].distance(to(i))).sum();
+        sum / SIDED.len() as f32
     }
 
     /// Averages another look in.
@@ -177,6 +180,11 @@ impl Opinions {
             let mut opinion = Opinion::of(scratch, &turned, backbone.side(), more);
             if !more.mirrored {
                 opinion.seen_in = Some(turned);
+            }
+            let first = &self.held[0];
+            let apart = first.apart(&opinion, false).min(first.apart(&opinion, true));
+            if apart > ANOTHER_PERSON * region.side {
+                continue;
             }
             let slot = usize::from(self.held[0].disagrees(&opinion));
             if self.held[slot].weight == 0.0 {

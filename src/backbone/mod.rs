@@ -10,6 +10,7 @@ mod error;
 mod fused;
 mod inspect;
 mod landmarks;
+mod in_box;
 mod locate;
 mod looks;
 pub(crate) mod network;

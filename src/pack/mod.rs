@@ -99,7 +99,7 @@ pub struct PriorFile {
 }
 
 /// A loaded pack.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pack {
     /// Folder it came from.
     pub root: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use glam::Vec2;
+use glam::{Mat3, Vec2, Vec3};
 use image::RgbImage;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -11,17 +11,19 @@ use serde::Serialize;
 use super::occluder::Occluder;
 use super::system::System;
 use crate::backbone::{Backbone, Observations, Workers};
-use crate::body::Pose;
+use crate::body::{Body, Pose};
 use crate::cpu::pose::{Joints, pose as run_pose};
 use crate::energy::{EnergyModel, Observation};
 use crate::eval::EvalError;
 use crate::eval::metrics::{mpjpe, pa_mpjpe};
 use crate::eval::people::{Sighting, observe_person, opinion};
 use crate::fit::{Fitter, Problem, Schedule};
-use crate::frame::Region;
+use crate::frame::{Intrinsics, Region};
 use crate::init::{Initializer, decode, set_targets};
 use crate::pack::Pack;
+use crate::pipeline::{EstimateOptions, Estimator, Start};
 use crate::synth::{Studio, Truth, picture};
+use crate::texture::EnergyKind;
 
 /// Patch sides in pixels of the normalised crop; 0 is the clean crop.
 pub const PATCHES: [u32; 3] = [0, 40, 80];
@@ -97,6 +99,7 @@ pub struct Bench<'a> {
     observation: Observation,
     initializer: Initializer,
     models: Vec<EnergyModel>,
+    program: Option<Estimator>,
     crop: Vec<f32>,
 }
 
@@ -109,6 +112,17 @@ impl<'a> Bench<'a> {
         let pack = plan.pack;
         let settings = &pack.manifest.backbone;
         let grid = settings.input / settings.stride;
+        let program = plan.systems.contains(&System::Program).then(|| {
+            let options = EstimateOptions {
+                schedule: plan.schedule,
+                energy: EnergyKind::Paper,
+                box_px: None,
+                threads: 1,
+                max_persons: 1,
+                hypotheses: true,
+            };
+            Estimator::new(pack.clone(), options)
+        });
         let backbone = Backbone::load(&pack.backbone, settings, &Workers::new(1)?)?;
         Ok(Self {
             plan,
@@ -119,6 +133,7 @@ impl<'a> Bench<'a> {
             models: plan.systems.iter().map(|s| s.model(pack)).collect(),
             crop: vec![0.0; 3 * settings.input * settings.input],
             backbone,
+            program: program.transpose()?,
         })
     }
 
@@ -150,7 +165,8 @@ impl<'a> Bench<'a> {
             for corner in corners {
                 let start = self.start(&made.truth, &clean, occluder.as_ref(), corner)?;
                 let counts = counting(&made.truth, occluder.as_ref(), corner);
-                let score = self.score(&start, &made.truth, &counts);
+                let joints = joints_of(&self.plan.pack.body, &start);
+                let score = score(&joints, &made.truth, &counts);
                 if worst.is_none_or(|(most, _)| score.mpjpe > most.mpjpe) {
                     worst = Some((score, corner));
                 }
@@ -219,7 +235,12 @@ impl<'a> Bench<'a> {
             hidden: Vec::new(),
         };
         let mut fits = Vec::new();
-        for model in &self.models {
+        let program = self.program(truth, &start)?;
+        for (model, system) in self.models.iter().zip(self.plan.systems) {
+            if let Some(joints) = program.as_ref().filter(|_| *system == System::Program) {
+                fits.push(score(joints, truth, &counts));
+                continue;
+            }
             observe_person(pack, model, truth, &sighting, &mut self.observation);
             let problem = Problem {
                 body: &pack.body,
@@ -228,34 +249,73 @@ impl<'a> Bench<'a> {
                 observation: &self.observation,
             };
             let outcome = self.fitter.fit_best(&problem, &start, &self.plan.schedule);
-            fits.push(self.score(&outcome.pose, truth, &counts));
+            let joints = joints_of(&pack.body, &outcome.pose);
+            fits.push(score(&joints, truth, &counts));
         }
         Ok(Trial {
             patch_px,
             corner,
             joints: counts.iter().filter(|c| **c).count(),
-            start: self.score(&start, truth, &counts),
+            start: score(&joints_of(&pack.body, &start), truth, &counts),
             fits,
         })
     }
 
-    fn score(&self, pose: &Pose, truth: &Truth, counts: &[bool]) -> Score {
-        let body = &self.plan.pack.body;
-        let mut joints = Joints::default();
-        run_pose(body, pose, &mut joints);
-        let found = &joints.position[..body.joint_count()];
-        let kept = |points: &[glam::Vec3]| -> Vec<glam::Vec3> {
-            let both = points.iter().zip(counts);
-            both.filter(|(_, c)| **c).map(|(p, _)| *p).collect()
+    /// Joints that the whole program finds in the crop that was looked at last, camera frame of the
+    /// truth; those of the start where it finds nobody. `None` where the program is not asked for.
+    fn program(&mut self, truth: &Truth, start: &Pose) -> Result<Option<Vec<Vec3>>, EvalError> {
+        let Some(program) = &mut self.program else {
+            return Ok(None);
         };
-        let (some, some_truth) = (kept(found), kept(&truth.joints));
-        let (root, true_root) = (found[0], truth.joints[0]);
-        Score {
-            mpjpe: mpjpe(&some, root, &some_truth, true_root),
-            pa_mpjpe: pa_mpjpe(&some, &some_truth),
-            mpjpe_all: mpjpe(found, root, &truth.joints, true_root),
-            pa_mpjpe_all: pa_mpjpe(found, &truth.joints),
-        }
+        let side = self.backbone.side();
+        let plane = side * side;
+        let image = RgbImage::from_fn(side as u32, side as u32, |x, y| {
+            let at = y as usize * side + x as usize;
+            image::Rgb(std::array::from_fn(|c| {
+                (255.0 * self.crop[c * plane + at]).round() as u8
+            }))
+        });
+        // The crop is a picture of its own camera, turned about the optical axis.
+        let (region, k) = (&truth.region, &truth.intrinsics);
+        let scale = side as f32 / region.side;
+        let centre = region.to_crop(Vec2::new(k.cx, k.cy), side as f32);
+        let camera = Intrinsics {
+            fx: scale * k.fx,
+            fy: scale * k.fy,
+            cx: centre.x,
+            cy: centre.y,
+            ..*k
+        };
+        program.options_mut().box_px = Some([0.0, 0.0, side as f32, side as f32]);
+        let people = program.estimate(&image, &camera, Start::Better)?;
+        let turn = Mat3::from_rotation_z(region.angle);
+        Ok(Some(match people.first() {
+            Some(person) => person.joints.iter().map(|j| turn * j.position_m).collect(),
+            None => joints_of(&self.plan.pack.body, start),
+        }))
+    }
+}
+
+/// Joints of a pose, camera frame.
+fn joints_of(body: &Body, pose: &Pose) -> Vec<Vec3> {
+    let mut joints = Joints::default();
+    run_pose(body, pose, &mut joints);
+    joints.position[..body.joint_count()].to_vec()
+}
+
+/// Errors of joints over those that count.
+fn score(found: &[Vec3], truth: &Truth, counts: &[bool]) -> Score {
+    let kept = |points: &[Vec3]| -> Vec<Vec3> {
+        let both = points.iter().zip(counts);
+        both.filter(|(_, c)| **c).map(|(p, _)| *p).collect()
+    };
+    let (some, some_truth) = (kept(found), kept(&truth.joints));
+    let (root, true_root) = (found[0], truth.joints[0]);
+    Score {
+        mpjpe: mpjpe(&some, root, &some_truth, true_root),
+        pa_mpjpe: pa_mpjpe(&some, &some_truth),
+        mpjpe_all: mpjpe(found, root, &truth.joints, true_root),
+        pa_mpjpe_all: pa_mpjpe(found, &truth.joints),
     }
 }
 

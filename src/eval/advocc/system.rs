@@ -1,4 +1,4 @@
-//! Variants of the energy that are compared.
+//! What is compared: variants of the energy, and the whole program.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use crate::energy::EnergyModel;
 use crate::pack::Pack;
 use crate::texture::EnergyKind;
 
-/// A variant of the energy.
+/// A variant of the energy, from the start pose under the same look; or the whole program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum System {
@@ -21,6 +21,8 @@ pub enum System {
     KeypointsOnly,
     /// The scores of the authors' released code
     Released,
+    /// All that `neuralsmpl fit` does with the crop as a picture: detector, all looks, its own start
+    Program,
 }
 
 impl System {
@@ -32,6 +34,7 @@ impl System {
             Self::NoKeypoints => "no keypoints",
             Self::KeypointsOnly => "keypoints only",
             Self::Released => "released energy",
+            Self::Program => "program",
         }
     }
 
@@ -44,7 +47,7 @@ impl System {
         let mut model = EnergyModel::new(&pack.manifest, &pack.prior, kind);
         let weights = &mut model.settings.weights;
         match self {
-            Self::Full | Self::Released => {}
+            Self::Full | Self::Released | Self::Program => {}
             Self::NoParts => weights.parts = 0.0,
             Self::NoKeypoints => (weights.keypoints, weights.depth) = (0.0, 0.0),
             Self::KeypointsOnly => (weights.likelihood, weights.parts) = (0.0, 0.0),
