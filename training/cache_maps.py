@@ -5,7 +5,7 @@ What       for every sample of `neuralsmpl synth --format tar` the trunk's maps 
            frame, betas, camera, and the angle of every limb to the optical axis.
 Inputs     --shards DIR with *.tar; --trunk blazepose and --source the mediapipe 0.10.14 wheel, or --trunk lite0
            and --source the ONNX file of make_lite0.py.
-Outputs    --out DIR: one .npy a tensor, meta.json last. About 0.4 MB a picture, 0.6 MB with --images.
+Outputs    --out DIR: one .npy a tensor, meta.json last. About 0.4 MB a picture.
 Licence    nothing here is committed.
 Command    python training/cache_maps.py --shards SHARDS --source mediapipe-0.10.14-*.whl --out training/out/cache
 """
@@ -23,7 +23,8 @@ from numpy.lib.format import open_memmap
 from tqdm import tqdm
 
 from body_file import LIMB_CHILD, PARENTS
-from net_trunk import INPUT, TRUNKS, TrunkError, TrunkSession
+from convert_blazepose import ConversionError
+from net_trunk import TRUNKS, TrunkError, TrunkSession
 from synth_data import ShardError, grid_mask, read_shards, shards
 
 
@@ -100,7 +101,7 @@ class Store:
             self.arrays[name][row] = value
 
 
-def cache(trunk: TrunkSession, folder: Path, out: Path, images: bool, meta: dict[str, object]) -> None:
+def cache(trunk: TrunkSession, folder: Path, out: Path, meta: dict[str, object]) -> None:
     """Fills `out`."""
     rows = count_samples(folder)
     out.mkdir(parents=True, exist_ok=True)
@@ -108,7 +109,7 @@ def cache(trunk: TrunkSession, folder: Path, out: Path, images: bool, meta: dict
     store = Store(out, rows)
     for row, sample in enumerate(tqdm(read_shards(folder), total=rows, unit="picture", mininterval=5)):
         maps = {name: m.transpose(1, 2, 0).astype(np.float16) for name, m in trunk.run(sample["image"]).items()}
-        store.put(row, maps | targets(sample) | ({"image": sample["image"]} if images else {}))
+        store.put(row, maps | targets(sample))
     (out / "meta.json").write_text(json.dumps({"count": rows, **meta}, indent=1))
 
 
@@ -118,12 +119,11 @@ def main() -> int:
     parser.add_argument("--trunk", choices=sorted(TRUNKS), default="blazepose")
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("training/out/cache"))
-    parser.add_argument("--images", action="store_true", help=f"keep the {INPUT}-pixel pictures too: what training the trunk needs")
     args = parser.parse_args()
     try:
         trunk = TrunkSession(args.trunk, args.source)
-        cache(trunk, args.shards, args.out, args.images, {"trunk": args.trunk, "shards": args.shards.name})
-    except (TrunkError, ShardError) as error:
+        cache(trunk, args.shards, args.out, {"trunk": args.trunk, "shards": args.shards.name})
+    except (ConversionError, TrunkError, ShardError) as error:
         print(f"cache_maps: {error}", file=sys.stderr)
         return 1
     return 0

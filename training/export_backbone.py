@@ -24,7 +24,7 @@ from torch import nn
 
 from convert_blazepose import LANDMARKER, ConversionError, finish
 from net_heads import ROTATIONS, SHARED, Heads, Residual
-from net_trunk import BLAZEPOSE, INPUT, OnnxTrunk, blazepose_model
+from net_trunk import BLAZEPOSE, INPUT, TrunkSession, blazepose_model
 
 CLOSE = 1e-3
 """Largest difference to PyTorch over the largest value of an output."""
@@ -138,12 +138,13 @@ def load_heads(run: Path) -> tuple[Heads, dict[str, object]]:
     return heads.eval(), held["settings"] | {"step": held["step"]}
 
 
-def worst_difference(model: onnx.ModelProto, trunk: OnnxTrunk, heads: Heads) -> float:
-    """Largest difference between the ONNX file and PyTorch, over each output's largest value."""
-    image = np.random.default_rng(0).random((1, 3, INPUT, INPUT), np.float32)
+def worst_difference(model: onnx.ModelProto, trunk: TrunkSession, heads: Heads) -> float:
+    """Largest difference between the ONNX file and the heads in PyTorch on the trunk's maps, over each output's largest value."""
+    image = np.random.default_rng(0).integers(0, 256, (INPUT, INPUT, 3), np.uint8)
     with torch.inference_mode():
-        expected = heads(trunk(torch.from_numpy(image)))
-    found = dict(zip(expected, ort.InferenceSession(model.SerializeToString()).run(list(expected), {model.graph.input[0].name: image})))
+        expected = heads({name: torch.from_numpy(value[None]) for name, value in trunk.run(image).items()})
+    pixels = {model.graph.input[0].name: image.transpose(2, 0, 1)[None].astype(np.float32) / 255}
+    found = dict(zip(expected, ort.InferenceSession(model.SerializeToString()).run(list(expected), pixels)))
     return max(float(np.abs(found[n] - e.numpy()).max() / e.abs().max()) for n, e in expected.items())
 
 
@@ -155,10 +156,8 @@ def main() -> int:
     args = parser.parse_args()
     try:
         heads, settings = load_heads(args.run)
-        source = blazepose_model(args.wheel)
-        trunk = OnnxTrunk(source, BLAZEPOSE).eval()
-        model = attach(source, heads)
-        worst = worst_difference(model, trunk, heads)
+        model = attach(blazepose_model(args.wheel), heads)
+        worst = worst_difference(model, TrunkSession("blazepose", args.wheel), heads)
         if worst > CLOSE:
             raise ConversionError(f"outputs differ from PyTorch by {worst:.1e} of the largest value, expected at most {CLOSE:.0e}")
     except (ConversionError, OSError) as error:

@@ -1,11 +1,10 @@
-"""A pretrained ONNX network as a PyTorch module, and the maps that heads are built on.
+"""A pretrained network, frozen, and the maps that heads are built on.
 
-What       `TrunkSession` runs a frozen trunk in onnxruntime. `OnnxTrunk` runs its operators (Conv, Clip, Relu, Add,
-           Resize, MaxPool) in PyTorch. `TRUNKS` names the candidates: the maps, their strides and channels.
-Inputs     image f32 [N, 3, 256, 256], RGB in 0..1 (EfficientNet-Lite wants (x - 127) / 128 of bytes: done inside).
-Outputs    the tapped maps by name, f32 [N, C, 256 / stride, 256 / stride].
+What       `TrunkSession` runs a trunk in onnxruntime. `TRUNKS` names the candidates: the maps, their strides and channels.
+Inputs     a picture u8 [256, 256, 3], RGB (EfficientNet-Lite wants (x - 127) / 128: done inside).
+Outputs    the tapped maps by name, f32 [C, 256 / stride, 256 / stride].
 Licences   BlazePose: Apache-2.0, The MediaPipe Authors. EfficientNet-Lite0: Apache-2.0.
-Command    none: imported by cache_maps.py, train_backbone.py and export_backbone.py.
+Command    none: imported by cache_maps.py, train_backbone.py, export_backbone.py and show_features.py.
 """
 
 from __future__ import annotations
@@ -16,10 +15,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
-import torch
-from onnx import helper, numpy_helper
-from torch import nn
-from torch.nn import functional as F
 
 from convert_blazepose import FEATURE_MAPS, LANDMARKER, landmark_model, read_source
 from tflite_onnx import prune
@@ -83,7 +78,7 @@ def trunk_model(name: str, source: Path) -> tuple[onnx.ModelProto, dict[str, str
 
 
 class TrunkSession:
-    """A frozen trunk in onnxruntime, which runs it twice as fast as PyTorch does; one thread."""
+    """A frozen trunk in onnxruntime, on one thread."""
 
     def __init__(self, name: str, source: Path) -> None:
         model, self.taps = trunk_model(name, source)
@@ -102,78 +97,6 @@ class TrunkSession:
         pixels = image.transpose(2, 0, 1)[None].astype(np.float32) / 255 * self.spec.scale + self.spec.shift
         values = self.session.run(list(self.taps), {self.input_name: np.ascontiguousarray(pixels, np.float32)})
         return {name: value[0] for name, value in zip(self.taps.values(), values, strict=True)}
-
-
-class OnnxTrunk(nn.Module):
-    """Runs the part of an ONNX graph that its taps need."""
-
-    def __init__(self, model: onnx.ModelProto, spec: TrunkSpec, rename: dict[str, str] | None = None) -> None:
-        super().__init__()
-        self.spec = spec
-        self.rename = rename or {tap.name: tap.name for tap in spec.taps}
-        graph = model.graph
-        self.input_name = graph.input[0].name
-        self.constants = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
-        self.nodes = _needed(graph, set(self.rename))
-        self.weights = nn.ParameterDict()
-        for node in self.nodes:
-            if node.op_type == "Conv":
-                for name in node.input[1:]:
-                    self.weights[_key(name)] = nn.Parameter(torch.from_numpy(self.constants[name].astype(np.float32)))
-
-    def forward(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Maps by tap name."""
-        values = {self.input_name: image * self.spec.scale + self.spec.shift}
-        taps = {}
-        for node in self.nodes:
-            value = self._run(node, values)
-            values[node.output[0]] = value
-            if node.output[0] in self.rename:
-                taps[self.rename[node.output[0]]] = value
-        return taps
-
-    def _run(self, node: onnx.NodeProto, values: dict[str, torch.Tensor]) -> torch.Tensor:
-        at = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        x = values[node.input[0]]
-        match node.op_type:
-            case "Conv":
-                top, left, bottom, right = at.get("pads", [0, 0, 0, 0])
-                if (top, left) == (bottom, right):
-                    padding = (top, left)
-                else:
-                    x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
-                bias = self.weights[_key(node.input[2])] if len(node.input) > 2 else None
-                return F.conv2d(x, self.weights[_key(node.input[1])], bias, at.get("strides", [1, 1]), padding, 1, at.get("group", 1))
-            case "Clip":
-                return x.clamp(*(self.constants[name].item() for name in node.input[1:3]))
-            case "Relu":
-                return x.relu()
-            case "Add":
-                return x + values[node.input[1]]
-            case "MaxPool":
-                return F.max_pool2d(x, at["kernel_shape"], at["strides"], [p for p in at.get("pads", [0, 0, 0, 0])[:2]])
-            case "Resize" if at["mode"] == b"linear":
-                return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-            case "Resize":
-                return F.interpolate(x, scale_factor=2, mode="nearest")
-        raise TrunkError(f"node `{node.name}`: operator {node.op_type} is not known to net_trunk.py; add it")
-
-
-def _key(name: str) -> str:
-    return name.replace(".", "_")
-
-
-def _needed(graph: onnx.GraphProto, wanted: set[str]) -> list[onnx.NodeProto]:
-    """Nodes that lead to the wanted values, in order."""
-    missing = wanted - {o for node in graph.node for o in node.output}
-    if missing:
-        raise TrunkError(f"network lacks the maps {sorted(missing)}")
-    needed, kept = set(wanted), []
-    for node in reversed(graph.node):
-        if needed & set(node.output):
-            kept.append(node)
-            needed |= set(node.input)
-    return kept[::-1]
 
 
 assert set(FEATURE_MAPS) >= {tap.name for tap in BLAZEPOSE.taps}, "taps of BLAZEPOSE must be maps of the landmark network"

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from feature_crops import frames as every_frame
 from person_region import Detector, Region, letterbox
 from quant_graph import Net, QuantizationError
 from quant_ranges import Feed
@@ -61,7 +60,21 @@ def _spread(path: Path, count: int) -> list[tuple[int, np.ndarray]]:
     if total < 1:
         raise QuantizationError(f"{path}: cannot be read as a video")
     every = max(-(-total // count), 1)
-    return [(i * every, pixels) for i, pixels in enumerate(every_frame(path, every))][:count]
+    return [(i * every, pixels) for i, pixels in enumerate(_every_frame(path, every))][:count]
+
+
+def _every_frame(video: Path, every: int) -> Iterator[np.ndarray]:
+    """Every n-th frame of a video as RGB."""
+    capture = cv2.VideoCapture(str(video))
+    index = 0
+    while True:
+        ok, frame = capture.read()
+        if not ok:
+            break
+        if index % every == 0:
+            yield np.ascontiguousarray(frame[:, :, ::-1])
+        index += 1
+    capture.release()
 
 
 def varied(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from feature_crops import LANDMARKS
 from person_region import Detector, Person, Region
 from quant_inputs import Picture
 from quant_ranges import Feed
 
+LANDMARKS = 33
+"""Landmarks of the body; auxiliary points follow."""
 PRESENT = 0.5
 """Least pose score, of the float network, of a crop that counts."""
 SAME_PERSON = 0.25

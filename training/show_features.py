@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from export_backbone import load_heads
 from net_data import PART_NAMES
 from net_losses import load_body
-from net_trunk import BLAZEPOSE, OnnxTrunk, blazepose_model
+from net_trunk import TrunkSession
 from person_region import CROP_SIZE, Detector, Region
 
 COLUMNS = 3
@@ -60,11 +60,12 @@ def legend(body: dict[str, np.ndarray], colours: np.ndarray) -> np.ndarray:
     return picture
 
 
-def row(crop: np.ndarray, trunk: OnnxTrunk, heads: torch.nn.Module, prototypes: torch.Tensor, vertices: int, components: int,
+def row(crop: np.ndarray, trunk: TrunkSession, heads: torch.nn.Module, prototypes: torch.Tensor, vertices: int, components: int,
         colours: np.ndarray) -> np.ndarray:
     """One person."""
+    picture = np.rint(255 * crop.transpose(1, 2, 0)).astype(np.uint8)
     with torch.inference_mode():
-        out = heads(trunk(torch.from_numpy(crop[None])))
+        out = heads({name: torch.from_numpy(value[None]) for name, value in trunk.run(picture).items()})
         cells = F.normalize(out["features"][0].flatten(1).T, dim=1)
         cosine = cells @ prototypes.T
     person, behind = cosine[:, : vertices * components], cosine[:, vertices * components:]
@@ -72,7 +73,6 @@ def row(crop: np.ndarray, trunk: OnnxTrunk, heads: torch.nn.Module, prototypes: 
     colour[(behind.amax(1) > person.amax(1)).numpy()] *= 0.2
     side = int(len(cells) ** 0.5)
     parts = part_colours()[out["parts"][0].argmax(0).numpy()]
-    picture = (255 * crop.transpose(1, 2, 0)).astype(np.uint8)
     return np.hstack([picture, grow(colour.reshape(side, side, 3).astype(np.uint8)), grow(parts)])
 
 
@@ -89,7 +89,7 @@ def main() -> int:
     heads, settings = load_heads(args.run)
     held = torch.load(args.run / "checkpoint.pt", weights_only=True)["average"]
     prototypes = F.normalize(torch.cat([held["prototypes.vertex"], held["prototypes.background"]]), dim=1)
-    trunk = OnnxTrunk(blazepose_model(args.wheel), BLAZEPOSE).eval()
+    trunk = TrunkSession("blazepose", args.wheel)
     detector = Detector(args.pack / "detector.onnx")
     colours = vertex_colours(body)
     rows = [legend(body, colours)]

@@ -25,6 +25,7 @@ ROOT = TRAINING.parent
 sys.path.insert(0, str(TRAINING))
 
 import convert_blazepose as convert  # noqa: E402
+from net_trunk import BLAZEPOSE, INPUT  # noqa: E402
 from person_region import Detector, Region  # noqa: E402
 from tflite_onnx import densify, same_padding  # noqa: E402
 
@@ -61,15 +62,20 @@ def run_onnx(model: onnx.ModelProto, image: np.ndarray) -> dict[str, np.ndarray]
     return dict(zip(names, running.run(names, {"image": image})))
 
 
-def run_tflite(content: bytes, image: np.ndarray, names: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """Outputs of the original file as NCHW, by its plain float kernels."""
+def run_tflite(
+    content: bytes, image: np.ndarray, names: tuple[str, ...], maps: dict[str, int] | None = None
+) -> dict[str, np.ndarray]:
+    """Outputs of the original file, and inner maps by tensor index, as NCHW, by its plain float kernels."""
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    interpreter = Interpreter(model_content=content, num_threads=1, experimental_op_resolver_type=resolver)
+    interpreter = Interpreter(
+        model_content=content, num_threads=1, experimental_op_resolver_type=resolver, experimental_preserve_all_tensors=bool(maps)
+    )
     interpreter.allocate_tensors()
     interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.ascontiguousarray(image.transpose(0, 2, 3, 1)))
     interpreter.invoke()
-    values = [interpreter.get_tensor(detail["index"]) for detail in interpreter.get_output_details()]
-    return {name: v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for name, v in zip(names, values, strict=True)}
+    indices = dict(zip(names, (detail["index"] for detail in interpreter.get_output_details()), strict=True)) | (maps or {})
+    values = {name: interpreter.get_tensor(index) for name, index in indices.items()}
+    return {name: v.transpose(0, 3, 1, 2) if v.ndim == 4 else v for name, v in values.items()}
 
 
 def noise(size: int, low: float) -> np.ndarray:
@@ -97,14 +103,16 @@ def sample_letterbox() -> np.ndarray:
 def test_landmarks_match_tflite(kind: str, tmp_path: Path) -> None:
     content = convert.read_source(WHEEL, convert.LANDMARKER)
     image = noise(256, 0) if kind == "noise" else sample_crop(tmp_path)
-    found = run_onnx(convert.backbone_model(content, convert.FeatureHead.load(convert.HEAD_FILE)), image)
-    expected = run_tflite(content, image, ("landmarks", "score", "mask", "heatmap", "world"))
+    model = convert.landmark_model(content, list(convert.FEATURE_MAPS))
+    found = run_onnx(convert.finish(model, convert.LANDMARKER), image)
+    expected = run_tflite(content, image, ("landmarks", "score", "mask", "heatmap", "world"), convert.FEATURE_MAPS)
 
     gap = np.abs(found["landmarks"] - expected["landmarks"]).reshape(39, 5)
     assert gap[:, :3].max() < LANDMARK_PIXELS
     assert np.abs(found["world"] - expected["world"]).max() < METRES
     assert np.abs(found["score"] - expected["score"]).max() < 1e-5
-    assert np.abs(found["mask"] - expected["mask"]).max() < RELATIVE * np.abs(expected["mask"]).max()
+    for name in ("mask", *convert.FEATURE_MAPS):
+        assert np.abs(found[name] - expected[name]).max() < RELATIVE * np.abs(expected[name]).max(), name
     if kind == "person":
         assert found["score"][0, 0] > 0.9
 
@@ -123,42 +131,25 @@ def test_detector_matches_tflite(kind: str) -> None:
 
 
 @needs_wheel
-def test_features_are_the_projected_maps() -> None:
-    """The head equals a plain float64 evaluation of the resized and summed projections."""
-    content = convert.read_source(WHEEL, convert.LANDMARKER)
-    head = convert.FeatureHead.load(convert.HEAD_FILE)
-    image = noise(256, 0)
-    maps = run_onnx(convert.finish(convert.landmark_model(content, list(head.weights)), convert.LANDMARKER), image)
-    expected = np.zeros((convert.FEATURE_CHANNELS, 1, 1))
-    for name, (weight, bias) in head.weights.items():
-        projected = np.tensordot(weight.astype(float), maps[name][0].astype(float), 1) + bias[:, None, None]
-        if expected.shape[1] not in (1, projected.shape[1]):
-            expected = doubled(doubled(expected).transpose(0, 2, 1)).transpose(0, 2, 1)
-        expected = expected + projected
-    found = run_onnx(convert.backbone_model(content, head), image)["features"][0]
-    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
-
-
-def doubled(values: np.ndarray) -> np.ndarray:
-    """Double the last axis: every new sample is 3/4 its own cell and 1/4 the nearer neighbour."""
-    left = np.concatenate([values[..., :1], values[..., :-1]], -1)
-    right = np.concatenate([values[..., 1:], values[..., -1:]], -1)
-    pairs = np.stack([0.75 * values + 0.25 * left, 0.75 * values + 0.25 * right], -1)
-    return pairs.reshape(*values.shape[:-1], -1)
+def test_maps_have_the_shapes_that_heads_are_built_for() -> None:
+    model = convert.landmark_model(convert.read_source(WHEEL, convert.LANDMARKER), [tap.name for tap in BLAZEPOSE.taps])
+    shapes = {o.name: [d.dim_value for d in o.type.tensor_type.shape.dim] for o in model.graph.output}
+    for tap in BLAZEPOSE.taps:
+        assert shapes[tap.name] == [1, tap.channels, INPUT // tap.stride, INPUT // tap.stride], tap.name
 
 
 @needs_wheel
 def test_conversion_is_reproducible(tmp_path: Path) -> None:
-    """The committed models are what the script writes."""
+    """The committed detector is what the script writes."""
     assert convert.main(["--wheel", str(WHEEL), "--out", str(tmp_path)]) == 0
-    for name in ("detector.onnx", "backbone.onnx"):
-        assert (tmp_path / name).read_bytes() == (ROOT / "models/person" / name).read_bytes(), name
+    assert [p.name for p in tmp_path.iterdir()] == ["detector.onnx"]
+    assert (tmp_path / "detector.onnx").read_bytes() == (ROOT / "models/person/detector.onnx").read_bytes()
 
 
 @pytest.mark.parametrize(
-    ("name", "inputs", "outputs"),
+    ("name", "inputs", "outputs", "optional"),
     [
-        ("detector.onnx", [1, 3, 224, 224], {"boxes": [1, 2254, 12], "scores": [1, 2254, 1]}),
+        ("detector.onnx", [1, 3, 224, 224], {"boxes": [1, 2254, 12], "scores": [1, 2254, 1]}, {}),
         (
             "backbone.onnx",
             [1, 3, 256, 256],
@@ -166,13 +157,16 @@ def test_conversion_is_reproducible(tmp_path: Path) -> None:
                 "landmarks": [1, 195], "score": [1, 1], "world": [1, 117],
                 "mask": [1, 1, 256, 256], "features": [1, 64, 64, 64],
             },
+            {"parts": [1, 15, 64, 64], "pose": [1, 144], "betas": [1, 10], "camera": [1, 3]},
         ),
     ],
 )
-def test_committed_models_have_the_documented_shapes(name: str, inputs: list[int], outputs: dict[str, list[int]]) -> None:
+def test_committed_models_have_the_documented_shapes(
+    name: str, inputs: list[int], outputs: dict[str, list[int]], optional: dict[str, list[int]]
+) -> None:
     running = ort.InferenceSession(str(ROOT / "models/person" / name), providers=["CPUExecutionProvider"])
     assert [(i.name, i.shape) for i in running.get_inputs()] == [("image", inputs)]
-    assert {o.name: o.shape for o in running.get_outputs()} == outputs
+    assert {o.name: o.shape for o in running.get_outputs()} in (outputs, outputs | optional)
     values = running.run(None, {"image": np.full(inputs, 0.25, np.float32)})
     assert all(np.isfinite(v).all() for v in values)
 
@@ -183,13 +177,6 @@ def test_a_wrong_wheel_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert convert.main(["--wheel", str(wrong), "--out", str(tmp_path / "out")]) == 1
     assert "mediapipe 0.10.14" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
-
-
-def test_a_damaged_head_is_refused(tmp_path: Path) -> None:
-    damaged = tmp_path / "head.safetensors"
-    damaged.write_bytes(convert.HEAD_FILE.read_bytes()[:1000])
-    with pytest.raises(convert.ConversionError, match="feature_pca.py"):
-        convert.FeatureHead.load(damaged)
 
 
 def test_same_padding_is_tensorflows() -> None:
