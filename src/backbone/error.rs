@@ -6,7 +6,7 @@
 pub enum BackboneError {
     /// The file is not a network the runtime can run.
     #[error(
-        "{network} network: cannot be loaded ({message}); restore the ONNX file, or re-run training/convert_blazepose.py"
+        "{network} network: cannot be loaded ({message}); restore the ONNX file, or make it again as training/README.md says"
     )]
     Load {
         /// Which network.
@@ -28,7 +28,7 @@ pub enum BackboneError {
     },
     /// An output is missing.
     #[error(
-        "{network} network: output `{name}` is missing, found {found}; re-run training/convert_blazepose.py"
+        "{network} network: output `{name}` is missing, found {found}; make the file again as training/README.md says"
     )]
     OutputMissing {
         /// Which network.
