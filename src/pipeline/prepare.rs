@@ -19,7 +19,7 @@ use crate::pack::Pack;
 const VOTE_WEIGHT: f64 = 0.7;
 
 /// Share of the energy of a look's features that counts between opinions.
-const LOOK_WEIGHT: f64 = 0.15;
+const LOOK_WEIGHT: f64 = 0.04;
 
 /// One person whose fit can begin; the observation lies in the slot of the same place.
 pub(super) struct Prepared {
