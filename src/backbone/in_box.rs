@@ -62,12 +62,7 @@ impl Locator {
             if !self.look(slot, self.regions[i], image, intrinsics, options)? {
                 continue;
             }
-            let agreement = agreement(
-                &self.people[slot],
-                box_px,
-                intrinsics,
-                self.backbone.side(),
-            );
+            let agreement = agreement(&self.people[slot], box_px, intrinsics, self.backbone.side());
             log::debug!("look {i} into the box: agreement {agreement:.2}");
             if best.is_none_or(|b| agreement > b + SLACK) {
                 best = Some(agreement);
@@ -121,7 +116,10 @@ mod tests {
         // Crop pixels are two of the photo's: from (272, 172) to (528, 300).
         let whole = agreement(&person, [272.0, 172.0, 256.0, 128.0], &k, 256);
         let half = agreement(&person, [272.0, 172.0, 128.0, 128.0], &k, 256);
-        assert!((whole - 1.0).abs() < 1e-4 && (half - 0.5).abs() < 1e-4, "{whole} {half}");
+        assert!(
+            (whole - 1.0).abs() < 1e-4 && (half - 0.5).abs() < 1e-4,
+            "{whole} {half}"
+        );
         assert_eq!(agreement(&person, [0.0, 0.0, 50.0, 50.0], &k, 256), 0.0);
     }
 

@@ -182,7 +182,9 @@ impl Opinions {
                 opinion.seen_in = Some(turned);
             }
             let first = &self.held[0];
-            let apart = first.apart(&opinion, false).min(first.apart(&opinion, true));
+            let apart = first
+                .apart(&opinion, false)
+                .min(first.apart(&opinion, true));
             if apart > ANOTHER_PERSON * region.side {
                 continue;
             }

@@ -154,7 +154,10 @@ impl Estimator {
                         ..Weights::NONE
                     });
                     candidate.0 += LOOK_WEIGHT * features;
-                    log::debug!("features of a look: {features:.3}, in all {:.3}", candidate.0);
+                    log::debug!(
+                        "features of a look: {features:.3}, in all {:.3}",
+                        candidate.0
+                    );
                 }
             }
         }
