@@ -154,7 +154,8 @@ class Run:
             raise CacheError(f"{run}: no checkpoint to begin with ({error})") from error
         missing, unknown = self.learner.load_state_dict(held, strict=False)
         added = [name for name in missing if ".narrow." in name]
-        if unknown or any(name.split(".")[2] not in ("narrow", "lateral", "refine") for name in missing):
+        layers = tuple(f"heads.dense.{kind}." for kind in ("narrow", "lateral", "refine"))
+        if unknown or not all(name.startswith(layers) for name in missing):
             raise CacheError(f"{run}: not a smaller form of this network: {', '.join([*unknown, *missing])}")
         with torch.no_grad():
             for name in added:

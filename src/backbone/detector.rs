@@ -84,14 +84,8 @@ impl Detector {
     /// # Errors
     /// When the network fails or gives values that are not numbers.
     pub fn detect(&mut self, image: &RgbImage, tiles: bool) -> Result<&[Detection], BackboneError> {
-        let (width, height) = (image.width() as f32, image.height() as f32);
         self.candidates.clear();
-        self.search(image, &whole(width, height), MIN_SCORE)?;
-        if tiles || self.candidates.is_empty() {
-            for tile in tiles_of(width, height) {
-                self.search(image, &tile, MIN_TILE_SCORE)?;
-            }
-        }
+        self.search_photo(image, tiles)?;
         merge(&mut self.candidates, &mut self.kept);
         Ok(&self.kept)
     }
@@ -116,25 +110,33 @@ impl Detector {
             angle: 0.0,
         };
         self.search(image, &around, MIN_SCORE)?;
-        let (width, height) = (image.width() as f32, image.height() as f32);
-        self.search(image, &whole(width, height), MIN_SCORE)?;
-        for tile in tiles_of(width, height) {
-            self.search(image, &tile, MIN_TILE_SCORE)?;
-        }
-        merge(&mut self.candidates, &mut self.kept);
+        self.search_photo(image, true)?;
         let square = [center.x - 0.5 * side, center.y - 0.5 * side, side, side];
         let agreement = |d: &Detection| overlap(&d.body_square(), &square);
-        let inside = |d: &Detection| {
+        // Before they are merged: a crowd outside must not take the room of who is meant.
+        self.candidates.retain(|d| {
             let p = d.hip_center;
             (x..=x + w).contains(&p.x)
                 && (y..=y + h).contains(&p.y)
                 && agreement(d) >= BOX_AGREEMENT
-        };
+        });
+        merge(&mut self.candidates, &mut self.kept);
         let rank = |d: &Detection| d.score * agreement(d);
-        self.kept.retain(inside);
         self.kept
             .sort_unstable_by(|a, b| rank(b).total_cmp(&rank(a)));
         Ok(&self.kept)
+    }
+
+    /// Adds the candidates of the whole photo and, with `tiles` or where it shows nobody, of its tiles.
+    fn search_photo(&mut self, image: &RgbImage, tiles: bool) -> Result<(), BackboneError> {
+        let (width, height) = (image.width() as f32, image.height() as f32);
+        self.search(image, &whole(width, height), MIN_SCORE)?;
+        if tiles || self.candidates.is_empty() {
+            for tile in tiles_of(width, height) {
+                self.search(image, &tile, MIN_TILE_SCORE)?;
+            }
+        }
+        Ok(())
     }
 
     /// Adds the candidates in a square of the photo.

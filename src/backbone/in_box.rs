@@ -9,8 +9,8 @@ use image::RgbImage;
 
 use super::anchors::overlap;
 use super::detector::Detection;
-use super::locate::{LocateOptions, Locator, Person};
-use super::{BackboneError, region_from_box, region_from_detection};
+use super::locate::{LocateOptions, Locator};
+use super::{BackboneError, Observations, region_from_box, region_from_detection};
 use crate::frame::{Intrinsics, Region};
 
 /// Most detections in a box that are looked at, beside the box itself.
@@ -26,12 +26,8 @@ const WEAK: f32 = 0.45;
 const LEANING: [f32; 2] = [-0.6, 0.6];
 
 /// Where to look for the person of a box: at the best detections, at the box, then at the box turned.
-pub(super) fn regions(
-    found: &[Detection],
-    box_px: [f32; 4],
-    intrinsics: &Intrinsics,
-    out: &mut Vec<Region>,
-) {
+fn regions(found: &[Detection], box_px: [f32; 4], intrinsics: &Intrinsics, out: &mut Vec<Region>) {
+    out.clear();
     let detected = found
         .iter()
         .filter_map(|d| region_from_detection(d, intrinsics));
@@ -43,8 +39,7 @@ pub(super) fn regions(
 }
 
 impl Locator {
-    /// Looks at all regions and leaves the person who fills the box best in the first slot. False
-    /// where nobody is seen.
+    /// Leaves the person who fills a box best in the first slot. False where nobody is seen.
     pub(super) fn look_in_box(
         &mut self,
         box_px: [f32; 4],
@@ -52,6 +47,9 @@ impl Locator {
         intrinsics: &Intrinsics,
         options: &LocateOptions,
     ) -> Result<bool, BackboneError> {
+        check_box(box_px, image)?;
+        let found = self.detector.detect_in_box(image, box_px)?;
+        regions(found, box_px, intrinsics, &mut self.regions);
         let mut best: Option<f32> = None;
         let plain = self.regions.len().saturating_sub(LEANING.len());
         for i in 0..self.regions.len() {
@@ -62,7 +60,9 @@ impl Locator {
             if !self.look(slot, self.regions[i], image, intrinsics, options)? {
                 continue;
             }
-            let agreement = agreement(&self.people[slot], box_px, intrinsics, self.backbone.side());
+            let (person, side) = (&self.people[slot], self.backbone.side());
+            let seen = &person.observations;
+            let agreement = agreement(&person.region, seen, box_px, intrinsics, side);
             log::debug!("look {i} into the box: agreement {agreement:.2}");
             if best.is_none_or(|b| agreement > b + SLACK) {
                 best = Some(agreement);
@@ -73,28 +73,43 @@ impl Locator {
     }
 }
 
-/// Intersection over union of a box of the photo and the one around a person's landmarks; `input` is
-/// the side of the crop, pixels.
+/// Intersection over union of a box of the photo and the one around the landmarks that a look at `region`
+/// saw; `input` is the side of the crop, pixels.
 pub(super) fn agreement(
-    person: &Person,
+    region: &Region,
+    seen: &Observations,
     box_px: [f32; 4],
     intrinsics: &Intrinsics,
     input: usize,
 ) -> f32 {
     let (mut low, mut high) = (Vec2::INFINITY, Vec2::NEG_INFINITY);
-    for landmark in &person.observations.landmarks {
-        let at = person.region.to_image(landmark.point, input as f32);
-        let at = intrinsics.distort(at);
+    for landmark in &seen.landmarks {
+        let at = intrinsics.distort(region.to_image(landmark.point, input as f32));
         (low, high) = (low.min(at), high.max(at));
     }
     let size = high - low;
     overlap(&[low.x, low.y, size.x, size.y], &box_px)
 }
 
+fn check_box(box_px: [f32; 4], image: &RgbImage) -> Result<(), BackboneError> {
+    let [x, y, w, h] = box_px;
+    let (width, height) = image.dimensions();
+    let positive = box_px.iter().all(|v| v.is_finite()) && w > 0.0 && h > 0.0;
+    let overlaps = x < width as f32 && y < height as f32 && x + w > 0.0 && y + h > 0.0;
+    if positive && overlaps {
+        return Ok(());
+    }
+    Err(BackboneError::Box {
+        found: format!("{x},{y},{w},{h}"),
+        width,
+        height,
+    })
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
-    use crate::backbone::{Observations, Opinions};
 
     #[test]
     fn agreement_is_of_the_landmarks_box_in_the_photo() {
@@ -103,24 +118,21 @@ mod tests {
             landmark.point = Vec2::new(64.0 + 4.0 * i as f32, 128.0);
         }
         observations.landmarks[0].point.y = 64.0;
-        let person = Person {
-            region: Region {
-                center: Vec2::new(400.0, 300.0),
-                side: 512.0,
-                angle: 0.0,
-            },
-            observations,
-            opinions: Opinions::default(),
+        let region = Region {
+            center: Vec2::new(400.0, 300.0),
+            side: 512.0,
+            angle: 0.0,
         };
         let k = Intrinsics::from_fov(55.0, 800, 600);
         // Crop pixels are two of the photo's: from (272, 172) to (528, 300).
-        let whole = agreement(&person, [272.0, 172.0, 256.0, 128.0], &k, 256);
-        let half = agreement(&person, [272.0, 172.0, 128.0, 128.0], &k, 256);
+        let of = |box_px| agreement(&region, &observations, box_px, &k, 256);
+        let whole = of([272.0, 172.0, 256.0, 128.0]);
+        let half = of([272.0, 172.0, 128.0, 128.0]);
         assert!(
             (whole - 1.0).abs() < 1e-4 && (half - 0.5).abs() < 1e-4,
             "{whole} {half}"
         );
-        assert_eq!(agreement(&person, [0.0, 0.0, 50.0, 50.0], &k, 256), 0.0);
+        assert_eq!(of([0.0, 0.0, 50.0, 50.0]), 0.0);
     }
 
     #[test]
@@ -138,5 +150,23 @@ mod tests {
         let angles: Vec<f32> = out.iter().skip(MOST_DETECTIONS).map(|r| r.angle).collect();
         assert_eq!(angles, [0.0, LEANING[0], LEANING[1]]);
         assert!(out[MOST_DETECTIONS].center == Vec2::new(300.0, 300.0));
+    }
+
+    #[test]
+    fn bad_boxes_are_named() {
+        let image = RgbImage::new(100, 50);
+        assert_eq!(check_box([-5.0, 10.0, 20.0, 20.0], &image), Ok(()));
+        for bad in [
+            [0.0, 0.0, 0.0, 5.0],
+            [100.0, 0.0, 5.0, 5.0],
+            [0.0, -9.0, 5.0, 9.0],
+            [f32::NAN, 0.0, 5.0, 5.0],
+        ] {
+            let message = check_box(bad, &image).unwrap_err().to_string();
+            assert!(
+                message.starts_with("box ") && message.contains("100 x 50"),
+                "{message}"
+            );
+        }
     }
 }

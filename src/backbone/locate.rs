@@ -4,7 +4,7 @@ use glam::Vec2;
 use image::RgbImage;
 
 use super::detector::MAX_CANDIDATES;
-use super::in_box::{self, SLACK};
+use super::in_box::{SLACK, agreement};
 use super::region::{differs, next_region};
 use super::{
     Backbone, BackboneError, Detector, Observations, Opinions, Workers, region_from_detection,
@@ -67,7 +67,7 @@ pub struct Person {
 
 /// Detector and backbone with the memory for all people of one photo.
 pub struct Locator {
-    detector: Detector,
+    pub(super) detector: Detector,
     pub(super) backbone: Backbone,
     pub(super) regions: Vec<Region>,
     pub(super) people: Vec<Person>,
@@ -119,40 +119,10 @@ impl Locator {
         intrinsics: &Intrinsics,
         options: &LocateOptions,
     ) -> Result<&[Person], BackboneError> {
-        self.regions.clear();
-        match options.box_px {
-            Some(box_px) => {
-                check_box(box_px, image)?;
-                let found = self.detector.detect_in_box(image, box_px)?;
-                in_box::regions(found, box_px, intrinsics, &mut self.regions);
-            }
-            None => {
-                let found = self.detector.detect(image, options.tiles)?;
-                self.regions.extend(
-                    found
-                        .iter()
-                        .filter_map(|d| region_from_detection(d, intrinsics)),
-                );
-            }
-        }
-        let mut count = 0;
-        if let Some(box_px) = options.box_px {
-            count = usize::from(self.look_in_box(box_px, image, intrinsics, options)?);
-        }
-        let searched = options.box_px.map_or(self.regions.len(), |_| 0);
-        for i in 0..searched {
-            if count == options.most.min(MAX_PERSONS) {
-                break;
-            }
-            if !self.look(count, self.regions[i], image, intrinsics, options)? {
-                continue;
-            }
-            let (before, new) = self.people.split_at(count);
-            let side = self.backbone.side();
-            if !before.iter().any(|p| same_person(p, &new[0], side)) {
-                count += 1;
-            }
-        }
+        let count = match options.box_px {
+            Some(box_px) => usize::from(self.look_in_box(box_px, image, intrinsics, options)?),
+            None => self.look_everywhere(image, intrinsics, options)?,
+        };
         for person in &mut self.people[..count] {
             person.opinions =
                 Opinions::first(&person.observations, &person.region, self.backbone.side());
@@ -169,6 +139,37 @@ impl Locator {
         let people = &mut self.people[..count];
         people.sort_unstable_by(|a, b| b.observations.score.total_cmp(&a.observations.score));
         Ok(people)
+    }
+
+    /// Looks at everybody whom the detector finds; returns how many were there.
+    fn look_everywhere(
+        &mut self,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+        options: &LocateOptions,
+    ) -> Result<usize, BackboneError> {
+        let found = self.detector.detect(image, options.tiles)?;
+        self.regions.clear();
+        self.regions.extend(
+            found
+                .iter()
+                .filter_map(|d| region_from_detection(d, intrinsics)),
+        );
+        let mut count = 0;
+        for i in 0..self.regions.len() {
+            if count == options.most.min(MAX_PERSONS) {
+                break;
+            }
+            if !self.look(count, self.regions[i], image, intrinsics, options)? {
+                continue;
+            }
+            let (before, new) = self.people.split_at(count);
+            let side = self.backbone.side();
+            if !before.iter().any(|p| same_person(p, &new[0], side)) {
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     /// The backbone.
@@ -224,20 +225,15 @@ impl Locator {
         if let Some(next) = next {
             self.backbone
                 .observe(image, intrinsics, &next, &mut self.second)?;
-            if self.second.score >= MIN_SCORE {
-                let side = self.backbone.side();
-                let agreement = |p: &Person| {
-                    let box_px = options.box_px?;
-                    Some(in_box::agreement(p, box_px, intrinsics, side))
-                };
-                let before = agreement(person);
+            let side = self.backbone.side();
+            // The better region may be another person's.
+            let lost = options.box_px.is_some_and(|b| {
+                let agreement = |region, seen| agreement(region, seen, b, intrinsics, side);
+                agreement(&next, &self.second) < agreement(&region, &person.observations) - SLACK
+            });
+            if self.second.score >= MIN_SCORE && !lost {
                 std::mem::swap(&mut person.observations, &mut self.second);
                 person.region = next;
-                // The better region may be another person's.
-                if before.is_some_and(|b| agreement(person).is_some_and(|a| a < b - SLACK)) {
-                    std::mem::swap(&mut person.observations, &mut self.second);
-                    person.region = region;
-                }
             }
         }
         Ok(true)
@@ -258,21 +254,6 @@ fn same_person(a: &Person, b: &Person, input: usize) -> bool {
 
 fn contains([x, y, w, h]: [f32; 4], point: Vec2) -> bool {
     (x..=x + w).contains(&point.x) && (y..=y + h).contains(&point.y)
-}
-
-fn check_box(box_px: [f32; 4], image: &RgbImage) -> Result<(), BackboneError> {
-    let [x, y, w, h] = box_px;
-    let (width, height) = image.dimensions();
-    let positive = box_px.iter().all(|v| v.is_finite()) && w > 0.0 && h > 0.0;
-    let overlaps = x < width as f32 && y < height as f32 && x + w > 0.0 && y + h > 0.0;
-    if positive && overlaps {
-        return Ok(());
-    }
-    Err(BackboneError::Box {
-        found: format!("{x},{y},{w},{h}"),
-        width,
-        height,
-    })
 }
 
 #[cfg(test)]
@@ -409,23 +390,5 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
-    }
-
-    #[test]
-    fn bad_boxes_are_named() {
-        let image = RgbImage::new(100, 50);
-        assert_eq!(check_box([-5.0, 10.0, 20.0, 20.0], &image), Ok(()));
-        for bad in [
-            [0.0, 0.0, 0.0, 5.0],
-            [100.0, 0.0, 5.0, 5.0],
-            [0.0, -9.0, 5.0, 9.0],
-            [f32::NAN, 0.0, 5.0, 5.0],
-        ] {
-            let message = check_box(bad, &image).unwrap_err().to_string();
-            assert!(
-                message.starts_with("box ") && message.contains("100 x 50"),
-                "{message}"
-            );
-        }
     }
 }

@@ -274,6 +274,7 @@ mod tests {
         }
         let contrary = Opinion::of(&swapped, &region, INPUT, &more(1.0, false, 1.0, 1));
         assert!(direct.disagrees(&contrary));
+        assert_eq!(direct.apart(&contrary, true), 0.0);
     }
 
     #[test]

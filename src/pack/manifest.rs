@@ -177,21 +177,6 @@ pub struct Weights {
     pub betas: f32,
 }
 
-impl Weights {
-    /// Nothing counts.
-    pub const NONE: Self = Self {
-        likelihood: 0.0,
-        mask: 0.0,
-        parts: 0.0,
-        keypoints: 0.0,
-        depth: 0.0,
-        prior: 0.0,
-        vae: 0.0,
-        limits: 0.0,
-        betas: 0.0,
-    };
-}
-
 /// The solver's settings.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -18,9 +18,6 @@ use crate::pack::Pack;
 /// Energy that the share of looks behind an opinion is worth: −w ln(share).
 const VOTE_WEIGHT: f64 = 0.7;
 
-/// Share of the energy of a look's features that counts between opinions.
-const LOOK_WEIGHT: f64 = 0.04;
-
 /// One person whose fit can begin; the observation lies in the slot of the same place.
 pub(super) struct Prepared {
     /// Where the backbone looked.
@@ -49,7 +46,7 @@ impl Estimator {
         start: &mut Start<'_>,
     ) -> Result<Option<Prepared>, BackboneError> {
         let clock = Instant::now();
-        let Some((opinion, mut pose)) = self.choose(index, slot, image, intrinsics)? else {
+        let Some((opinion, mut pose)) = self.choose(index, slot, intrinsics) else {
             return Ok(None);
         };
         if let Some(region) = opinion.seen_in
@@ -105,82 +102,46 @@ impl Estimator {
     }
 
     /// Settles between contrary opinions about a person's left and right: by how well a body can
-    /// take the pose (priors, limits, landmarks), by votes, and a little by the features of a look
-    /// of each side: they share the mistakes of their own look's landmarks.
+    /// take the pose (priors, limits, landmarks), and by votes. Features are left out: they come
+    /// from the look that may be mistaken.
     fn choose(
         &mut self,
         index: usize,
         slot: usize,
-        image: &RgbImage,
         intrinsics: &Intrinsics,
-    ) -> Result<Option<(Opinion, Pose)>, BackboneError> {
+    ) -> Option<(Opinion, Pose)> {
         let person = &self.locator.people()[index];
-        let (region, held) = (person.region, person.opinions.held);
-        let total: u32 = held.iter().map(|o| o.votes).sum();
-        let mut candidates: [Option<(f64, Opinion, Pose)>; 2] = [None, None];
-        for (candidate, opinion) in candidates.iter_mut().zip(&held) {
-            if opinion.votes == 0 {
-                continue;
-            }
-            let observation = &mut self.observations[slot];
-            observation.camera = region.camera(intrinsics, observation.grid);
-            set_targets(opinion, &region, intrinsics, observation);
-            let body = &self.pack.body;
-            let start = self.initializer.pose(body, self.engine.cpu(), observation);
-            let energy = self.energy(slot, &start, |w| Weights {
+        let body = &self.pack.body;
+        let total: u32 = person.opinions.held.iter().map(|o| o.votes).sum();
+        let weights = self.model.settings.weights;
+        let observation = &mut self.observations[slot];
+        observation.camera = person.region.camera(intrinsics, observation.grid);
+        let fitter = self.engine.cpu();
+        let mut best: Option<(f64, Opinion, Pose)> = None;
+        for opinion in person.opinions.held.iter().filter(|o| o.votes > 0) {
+            set_targets(opinion, &person.region, intrinsics, observation);
+            let start = self.initializer.pose(body, fitter, observation);
+            self.model.settings.weights = Weights {
                 likelihood: 0.0,
                 mask: 0.0,
                 parts: 0.0,
-                ..w
-            });
+                ..weights
+            };
+            let problem = Problem {
+                body,
+                texture: None,
+                model: &self.model,
+                observation,
+            };
+            let energy = fitter.energy(&problem, &start).total();
+            self.model.settings.weights = weights;
             let energy = energy - VOTE_WEIGHT * (f64::from(opinion.votes) / f64::from(total)).ln();
             log::debug!("{} of {total} votes, energy {energy:.3}", opinion.votes);
-            *candidate = Some((energy, *opinion, start));
-        }
-        if let [Some(a), Some(b)] = &mut candidates
-            && let (Some(first), Some(second)) = (a.1.seen_in, b.1.seen_in)
-        {
-            for seen_in in [first, second] {
-                if seen_in != self.locator.people()[index].region {
-                    self.locator.look_from(index, image, intrinsics, &seen_in)?;
-                }
-                let seen = &self.locator.people()[index].observations;
-                let out = &mut self.observations[slot];
-                observe(&self.pack, &self.model, &seen_in, seen, intrinsics, out);
-                for candidate in [&mut *a, &mut *b] {
-                    let features = self.energy(slot, &candidate.2, |w| Weights {
-                        likelihood: w.likelihood,
-                        parts: w.parts,
-                        ..Weights::NONE
-                    });
-                    candidate.0 += LOOK_WEIGHT * features;
-                    log::debug!(
-                        "features of a look: {features:.3}, in all {:.3}",
-                        candidate.0
-                    );
-                }
+            if best.as_ref().is_none_or(|b| energy < b.0) {
+                best = Some((energy, *opinion, start));
             }
         }
-        let best = candidates
-            .into_iter()
-            .flatten()
-            .min_by(|a, b| a.0.total_cmp(&b.0));
-        Ok(best.map(|(_, opinion, pose)| (opinion, pose)))
-    }
-
-    /// Energy of a pose against the observation of a slot, with weights changed.
-    fn energy(&mut self, slot: usize, pose: &Pose, change: impl Fn(Weights) -> Weights) -> f64 {
-        let weights = self.model.settings.weights;
-        self.model.settings.weights = change(weights);
-        let problem = Problem {
-            body: &self.pack.body,
-            texture: self.pack.texture.as_ref(),
-            model: &self.model,
-            observation: &self.observations[slot],
-        };
-        let energy = self.engine.cpu().energy(&problem, pose).total();
-        self.model.settings.weights = weights;
-        energy
+        best.map(|(_, opinion, pose)| (opinion, pose))
     }
 }
 

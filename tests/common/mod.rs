@@ -27,7 +27,7 @@ pub mod tolerance {
     /// Relative L2 of what a stage yields on a device against the CPU.
     pub const STAGE_DEVICE: f64 = 1e-4;
     /// The same where triangles are a hundred cells wide: there f32 image points are that much coarser.
-    pub const STAGE_DEVICE_NEAR: f64 = 6e-3;
+    pub const STAGE_DEVICE_NEAR: f64 = 5e-3;
     /// Difference of the energy that a whole fit reaches on a device, as a share of what the CPU's fit gains:
     /// a step that one of them just rejects leads the other elsewhere.
     pub const FIT_GAIN_DEVICE: f64 = 0.05;

@@ -1,6 +1,7 @@
 """The heads, their losses and targets, and the file that they become."""
 
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from cache_maps import camera_target, crop_rotation, limb_cosines  # noqa: E402
 from export_backbone import attach  # noqa: E402
 from net_heads import PARTS, Heads, Window, rotations  # noqa: E402
 from net_trunk import BLAZEPOSE  # noqa: E402
+from train_backbone import Learner, Run, occlude  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +174,56 @@ def test_a_window_sees_what_the_whole_sees():
     with torch.inference_mode():
         whole, part = heads(maps)["features"], heads(maps, window)["features"]
     torch.testing.assert_close(part[:, :, 1:-1, 1:-1], window.of(whole, 4)[:, :, 1:-1, 1:-1], atol=1e-4, rtol=1e-4)
+
+
+def test_an_occluder_is_another_pictures_maps_and_hides_the_truth(tensors):
+    maps, truth = maps_of(2), truth_of(tensors, 2)
+    before = {name: m.clone() for name, m in maps.items()}
+    occlude(maps, truth, 0.0, torch.Generator().manual_seed(1))
+    assert all(torch.equal(maps[name], before[name]) for name in maps)
+    occlude(maps, truth, 1.0, torch.Generator().manual_seed(1))
+    changed = (maps["encoder8"][0] != before["encoder8"][0]).any(0)
+    assert 4 * 16 <= int(changed.sum()) <= 16 * 16
+    assert torch.equal(maps["encoder8"][0][:, changed], before["encoder8"][1][:, changed])
+    hidden = changed.repeat_interleave(2, 0).repeat_interleave(2, 1)
+    assert (truth["triangle"][0][hidden] == -1).all() and (truth["mask"][0][hidden] == 255).all()
+    untouched = truth_of(tensors, 2)
+    assert torch.equal(truth["triangle"][0][~hidden], untouched["triangle"][0][~hidden])
+
+
+def grown(tmp_path, tensors, held):
+    """A run that begins with the weights `held`."""
+    small = tmp_path / "small"
+    small.mkdir()
+    torch.save({"learner": held}, small / "checkpoint.pt")
+    args = Namespace(out=tmp_path / "run", seed=1, grow=small, components=3, tau=10.0, lr=1e-3, window=32, loss="smooth",
+                     body=ROOT / "models/person/body.safetensors")
+    return Run(args, Namespace(trunk="blazepose"))
+
+
+def test_a_grown_network_begins_as_the_smaller_one(tmp_path, tensors):
+    torch.manual_seed(7)
+    learner = Learner(Namespace(components=3), BLAZEPOSE, tensors)
+    later = ("heads.dense.refine.16.3.", "heads.dense.refine.16.4.", "heads.dense.lateral.64.", "heads.dense.narrow.32.")
+    held = {name: value for name, value in learner.state_dict().items() if not name.startswith(later)}
+    with torch.no_grad():
+        learner.heads.dense.narrow["32"].weight.zero_()
+    run = grown(tmp_path, tensors, held)
+    maps = maps_of(1)
+    for heads in (learner.heads, run.learner.heads, run.average.model.heads):
+        heads.eval()
+    with torch.inference_mode():
+        expected = learner.heads(maps)
+        for heads in (run.learner.heads, run.average.model.heads):
+            for name, value in heads(maps).items():
+                assert torch.allclose(value, expected[name], atol=1e-5), name
+
+
+def test_only_a_smaller_form_can_be_grown(tmp_path, tensors):
+    held = Learner(Namespace(components=3), BLAZEPOSE, tensors).state_dict()
+    del held["prototypes.vertex"]
+    with pytest.raises(net_data.CacheError, match="prototypes.vertex"):
+        grown(tmp_path, tensors, held)
 
 
 def test_the_file_computes_what_pytorch_does():

@@ -21,7 +21,7 @@ pub enum System {
     KeypointsOnly,
     /// The scores of the authors' released code
     Released,
-    /// All that `neuralsmpl fit` does with the crop as a picture: detector, all looks, its own start
+    /// All that `neuralsmpl fit` does with the crop as a picture and as the box: detector, all looks, its own start
     Program,
 }
 
