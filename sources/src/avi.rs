@@ -3,7 +3,7 @@
 use crate::Frame;
 use crate::clock::Rate;
 use crate::jpeg::Jpeg;
-use crate::limits::MAX_COMPRESSED;
+use crate::limits::{CHUNK, MAX_COMPRESSED};
 use crate::stream::{Step, Unpack};
 
 /// Largest header chunk that is looked into, in bytes.
@@ -21,6 +21,8 @@ pub(crate) struct Avi {
     /// Whether the next `strf` belongs to it.
     format_due: bool,
     checked: bool,
+    /// Whether the next frame is being looked for; a stretch of garbage counts once.
+    lost: bool,
     rate: Option<Rate>,
     size: (u32, u32),
 }
@@ -33,6 +35,7 @@ impl Avi {
             video: None,
             format_due: false,
             checked: false,
+            lost: false,
             rate: None,
             size: (0, 0),
         }
@@ -151,19 +154,21 @@ impl Unpack for Avi {
                 };
                 match self.jpeg.decode(body, into) {
                     Ok(()) => {
+                        self.lost = false;
                         self.size = into.image.dimensions();
                         Step::Frame(end + len as usize % 2)
                     }
                     Err(cause) => Step::Bad(end + len as usize % 2, cause),
                 }
             }
-            _ if self.is_known(&name) => Step::Skip(whole),
+            _ if self.is_known(&name) && !self.lost => Step::Skip(whole),
             _ => self.resynchronise(bytes, "no chunk"),
         }
     }
 
     fn rest(&self, bytes: &[u8]) -> Option<String> {
-        let cut = !self.checked || name_at(bytes, 0).is_some_and(|name| self.is_frame(name));
+        let cut = !self.checked
+            || !self.lost && name_at(bytes, 0).is_some_and(|name| self.is_frame(name));
         cut.then(|| {
             format!(
                 "the stream ends {} bytes into a frame or header",
@@ -193,17 +198,20 @@ impl Unpack for Avi {
 
 impl Avi {
     /// Gives up what lies before the next name of a frame.
-    fn resynchronise(&self, bytes: &[u8], found: &str) -> Step {
+    fn resynchronise(&mut self, bytes: &[u8], found: &str) -> Step {
         if !self.checked {
             return refuse(format!("AVI with {found} in its header"));
         }
         let next = (1..bytes.len().saturating_sub(3))
             .find(|&at| name_at(bytes, at).is_some_and(|name| self.is_frame(name)));
-        let lost = next.unwrap_or(bytes.len().saturating_sub(3).max(1));
-        Step::Bad(
-            lost,
-            format!("{found} where a frame was due, {lost} bytes lost"),
-        )
+        if next.is_none() && self.lost && bytes.len() < CHUNK {
+            return Step::Need(bytes.len() + CHUNK);
+        }
+        let garbage = next.unwrap_or(bytes.len().saturating_sub(3).max(1));
+        if std::mem::replace(&mut self.lost, true) {
+            return Step::Skip(garbage as u64);
+        }
+        Step::Bad(garbage, format!("{found} where a frame was due"))
     }
 }
 

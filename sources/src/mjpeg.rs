@@ -25,6 +25,8 @@ pub(crate) struct Mjpeg {
     /// Next byte to look at, from the start of the frame; 0 between frames.
     at: usize,
     walk: Walk,
+    /// Whether the next start is being looked for; a stretch of garbage counts once.
+    lost: bool,
     size: (u32, u32),
 }
 
@@ -43,6 +45,7 @@ impl Mjpeg {
             jpeg: Jpeg::new(tolerant),
             at: 0,
             walk: Walk::Marker,
+            lost: false,
             size: (0, 0),
         }
     }
@@ -107,24 +110,21 @@ impl Mjpeg {
 impl Unpack for Mjpeg {
     fn step(&mut self, bytes: &[u8], into: &mut Frame) -> Step {
         if self.at == 0 {
-            match memchr::memmem::find(bytes, &SOI) {
-                Some(0) => (self.at, self.walk) = (2, Walk::Marker),
-                Some(before) => {
-                    return match garbage(&bytes[..before]) {
-                        None => Step::Skip(before as u64),
-                        Some(cause) => Step::Bad(before, cause),
-                    };
-                }
+            let before = match memchr::memmem::find(bytes, &SOI) {
+                Some(before) => before,
                 None if bytes.len() < CHUNK => return Step::Need(bytes.len() + CHUNK),
-                None => {
-                    // The last two bytes may be the beginning of a start marker.
-                    let before = bytes.len() - 2;
-                    return match garbage(&bytes[..before]) {
-                        None => Step::Skip(before as u64),
-                        Some(cause) => Step::Bad(before, cause),
-                    };
-                }
+                // The last two bytes may be the beginning of a start marker.
+                None => bytes.len() - 2,
+            };
+            if before > 0 {
+                return match garbage(&bytes[..before]) {
+                    Some(cause) if !std::mem::replace(&mut self.lost, true) => {
+                        Step::Bad(before, cause)
+                    }
+                    _ => Step::Skip(before as u64),
+                };
             }
+            (self.at, self.walk, self.lost) = (2, Walk::Marker, false);
         }
         let end = self.walk(bytes);
         if matches!(end, End::More) {
@@ -140,6 +140,7 @@ impl Unpack for Mjpeg {
                 Err(cause) => Step::Bad(len, cause),
             },
             End::Broken(len, cause) => {
+                self.lost = true;
                 // A damaged length may have led past the next frame's start.
                 let seen = &bytes[2..(len + 2).clamp(2, bytes.len())];
                 let next = memchr::memmem::find(seen, &SOI);
@@ -172,7 +173,8 @@ impl Unpack for Mjpeg {
 /// Whether the bytes between two frames are more than padding or the text of multipart headers.
 fn garbage(between: &[u8]) -> Option<String> {
     let harmless = |&b: &u8| matches!(b, 0x00 | 0xff | b'\t' | b'\r' | b'\n' | b' '..=b'~');
-    (!between.iter().all(harmless)).then(|| format!("{} bytes that are no JPEG", between.len()))
+    (!between.iter().all(harmless))
+        .then(|| format!("{} bytes or more that are no JPEG", between.len()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use y4m::Colorspace;
 
 use crate::clock::Rate;
 use crate::error::wrong_size;
-use crate::limits::{MAX_VIDEO_PIXELS, MAX_Y4M_LINE, is_video_size};
+use crate::limits::{CHUNK, MAX_VIDEO_PIXELS, MAX_Y4M_LINE, is_video_size};
 use crate::stream::{Step, Unpack};
 use crate::yuv::{Colours, Planes, Sampling, planar_to_rgb};
 use crate::{Frame, Matrix};
@@ -25,6 +25,8 @@ struct Header {
 pub(crate) struct Y4m {
     matrix: Matrix,
     header: Option<Header>,
+    /// Whether the next `FRAME` is being looked for; a stretch of garbage counts once.
+    lost: bool,
 }
 
 impl Y4m {
@@ -32,6 +34,7 @@ impl Y4m {
         Self {
             matrix,
             header: None,
+            lost: false,
         }
     }
 }
@@ -57,10 +60,16 @@ impl Unpack for Y4m {
         };
         let seen = bytes.len().min(MAGIC.len());
         if bytes[..seen] != MAGIC[..seen] {
-            let next = bytes.windows(MAGIC.len()).skip(1).position(|w| w == MAGIC);
+            let next = memchr::memmem::find(&bytes[1..], MAGIC).map(|at| at + 1);
+            if next.is_none() && self.lost && bytes.len() < CHUNK {
+                return Step::Need(bytes.len() + CHUNK);
+            }
             // The last bytes may be the beginning of the word.
-            let lost = next.map_or(bytes.len() - (seen - 1), |at| at + 1);
-            return Step::Bad(lost, format!("{lost} bytes where a FRAME line was due"));
+            let garbage = next.unwrap_or(bytes.len() - (seen - 1));
+            if std::mem::replace(&mut self.lost, true) {
+                return Step::Skip(garbage as u64);
+            }
+            return Step::Bad(garbage, "other bytes where a FRAME line was due".to_owned());
         }
         let line = match line(bytes) {
             Ok(line) => line,
@@ -82,13 +91,17 @@ impl Unpack for Y4m {
         };
         let size = (header.width, header.height);
         match planar_to_rgb(&planes, header.sampling, size, header.colours, into) {
-            Ok(()) => Step::Frame(total),
+            Ok(()) => {
+                self.lost = false;
+                Step::Frame(total)
+            }
             Err(cause) => Step::Bad(total, cause),
         }
     }
 
     fn rest(&self, bytes: &[u8]) -> Option<String> {
-        (!bytes.is_empty() || self.header.is_none()).then(|| {
+        let cut = !bytes.is_empty() && !self.lost || self.header.is_none();
+        cut.then(|| {
             format!(
                 "the stream ends {} bytes into a frame or header",
                 bytes.len()

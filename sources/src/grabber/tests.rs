@@ -1,5 +1,7 @@
 use super::*;
-use crate::ChaosConfig;
+use crate::limits::MAX_PANICS;
+use crate::{ChaosConfig, Pace, Read, Source};
+use std::time::Instant;
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -187,15 +189,7 @@ impl Source for Panics {
 #[test]
 fn a_panic_costs_a_frame_and_many_in_a_row_the_source() {
     let shared = Arc::new(Shared::default());
-    let capture = Capture {
-        shared: Arc::clone(&shared),
-        config: SourceConfig::new("panics"),
-        frame: Frame::default(),
-        started: Instant::now(),
-        past: Past::default(),
-        shift: Duration::ZERO,
-        last: None,
-    };
+    let capture = Capture::new(Arc::clone(&shared), SourceConfig::new("panics"));
     capture.run(Some(Box::new(Panics(0))));
     let slot = shared.lock();
     assert_eq!(slot.stats.captured, 9);

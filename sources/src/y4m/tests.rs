@@ -143,11 +143,12 @@ fn the_size_of_the_pieces_does_not_matter() {
 #[test]
 fn it_goes_on_at_the_next_frame_after_garbage() {
     let mut bytes = clip(2);
-    bytes.extend(b"some noise in between");
+    bytes.extend(b"some noise in between".repeat(50));
     bytes.extend(&clip(3)[44..]);
     bytes.extend(b"FRAME\ntoo short");
     let (frames, causes) = unpack(&mut Y4m::new(Matrix::Auto), &bytes, 100);
     assert_eq!(frames.len(), 5);
+    assert_eq!(causes.len(), 2, "{causes:?}");
     assert!(
         causes.iter().any(|c| c.contains("FRAME line was due")),
         "{causes:?}"
