@@ -39,6 +39,9 @@ pub const MAX_THREADS: usize = 16;
 /// Start poses of one person that are descended from: the start and its mirror.
 pub const MAX_HYPOTHESES: usize = 2;
 
+/// Schedules whose Vulkan commands are kept: with and without shape, with and without a mirror.
+pub const MAX_RECORDED: usize = 4;
+
 /// Longest wait for a Vulkan device to finish one frame, seconds; after it the CPU takes over.
 pub const DEVICE_TIMEOUT_S: u64 = 10;
 

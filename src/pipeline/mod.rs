@@ -1,5 +1,6 @@
 //! One image to its people: locate, observe, initialise, fit, read out.
 
+mod follow;
 mod person;
 mod prepare;
 
@@ -7,6 +8,7 @@ use std::time::Instant;
 
 use image::RgbImage;
 
+pub use follow::{Budget, Found, StartKind};
 pub use person::{EstimateOptions, PersonFit, Start, Timings};
 pub use prepare::observe;
 
@@ -34,6 +36,8 @@ pub struct Estimator {
     initializer: Initializer,
     /// One for each person of an image.
     observations: Vec<Observation>,
+    /// Of those who are followed, in the same slots.
+    followed: Vec<follow::Slot>,
     options: EstimateOptions,
 }
 
@@ -72,6 +76,7 @@ impl Estimator {
             engine: Engine::new(opened, &setting),
             initializer: Initializer::new(&model),
             observations: vec![observation; MAX_PERSONS],
+            followed: vec![follow::Slot::new(&pack.body); MAX_PERSONS],
             model,
             options,
             pack,
@@ -215,6 +220,7 @@ impl Estimator {
             jobs: &jobs,
             schedule: &self.options.schedule,
             hypotheses: self.options.hypotheses,
+            until: None,
         };
         let mut found: Vec<Option<PersonFit>> = vec![None; jobs.len()];
         let mut clock = Instant::now();
