@@ -87,7 +87,10 @@ fn reallocation_crosses_both_ways() {
     assert!(pool::holds(&bytes[0]));
     bytes.extend_from_slice(&[5; 50_000]);
     assert!(!pool::holds(&bytes[0]));
-    assert_eq!((bytes[999], bytes[1000], bytes[5999], bytes[6000]), (3, 4, 4, 5));
+    assert_eq!(
+        (bytes[999], bytes[1000], bytes[5999], bytes[6000]),
+        (3, 4, 4, 5)
+    );
     pool::scope(|| {
         bytes.truncate(10);
         bytes.shrink_to_fit();
@@ -114,7 +117,12 @@ fn alignments_hold() {
             lines.push(Line([index as u8; 64]));
             assert_eq!((&raw const lines[0]).addr() % 64, 0);
         }
-        assert!(lines.iter().enumerate().all(|(i, line)| line.0[63] == i as u8));
+        assert!(
+            lines
+                .iter()
+                .enumerate()
+                .all(|(i, line)| line.0[63] == i as u8)
+        );
         let page = Box::new(Page([9; 4096]));
         assert_eq!((&raw const *page).addr() % 4096, 0);
         assert!(pool::holds(&*page) && page.0[4095] == 9);
@@ -133,7 +141,11 @@ fn exhaustion_falls_back_is_counted_and_passes() {
     // Growing block by block: the pool holds the first of them, the system the rest.
     let many: Vec<Vec<u8>> = pool::scope(|| (0..12).map(|i| vec![i; 1 << 20]).collect());
     assert!(pool::holds(&many[0][0]) && !pool::holds(&many[11][0]));
-    assert!(many.iter().enumerate().all(|(i, block)| block[1 << 19] == i as u8));
+    assert!(
+        many.iter()
+            .enumerate()
+            .all(|(i, block)| block[1 << 19] == i as u8)
+    );
     let after = pool::stats();
     assert!(after.fallbacks >= before.fallbacks + 5);
     assert!(after.fallback_bytes > before.fallback_bytes + (2 * POOL) as u64);

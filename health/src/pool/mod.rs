@@ -29,6 +29,7 @@ use std::cell::Cell;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use crate::config::Exhaustion;
 use heap::Heap;
 pub use region::{Lock, ReserveError};
 
@@ -141,6 +142,17 @@ pub fn strict<T>(f: impl FnOnce() -> T) -> Result<T, Exhausted> {
         bytes: after.bytes - before.bytes,
         reserved: HEAP.read().reserved,
     })
+}
+
+/// [`scope`] or [`strict`], as the configuration says.
+///
+/// # Errors
+/// [`Exhausted`] with what did not fit, for [`Exhaustion::Skip`].
+pub fn run<T>(exhaustion: Exhaustion, f: impl FnOnce() -> T) -> Result<T, Exhausted> {
+    match exhaustion {
+        Exhaustion::Grow => Ok(scope(f)),
+        Exhaustion::Skip => strict(f),
+    }
 }
 
 /// Runs `f` with this thread's allocations outside the pool, within a [`scope`]: for what is

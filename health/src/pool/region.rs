@@ -94,8 +94,8 @@ pub(super) fn map(bytes: usize, lock: Lock) -> Result<(NonNull<[u8]>, bool), Res
             });
         }
     };
-    let start =
-        NonNull::new(start.cast::<u8>()).ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
+    let start = NonNull::new(start.cast::<u8>())
+        .ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
     // The kernel only tries to populate: a write makes each page this process's own.
     let pages = len / rustix::param::page_size();
     for page in 0..pages {

@@ -66,7 +66,9 @@ impl fmt::Display for LockLimit {
                  `ulimit -l unlimited`, or grant CAP_IPC_LOCK",
                 bytes >> 10
             ),
-            _ => f.write_str("RLIMIT_MEMLOCK sets no limit, so the board's memory does not suffice"),
+            _ => {
+                f.write_str("RLIMIT_MEMLOCK sets no limit, so the board's memory does not suffice")
+            }
         }
     }
 }
@@ -122,10 +124,21 @@ mod tests {
             exempt: false,
         };
         let text = LockError::Limited { limit }.to_string();
-        for part in ["memory.lock", "8192 kB", "LimitMEMLOCK=infinity", "CAP_IPC_LOCK"] {
+        for part in [
+            "memory.lock",
+            "8192 kB",
+            "LimitMEMLOCK=infinity",
+            "CAP_IPC_LOCK",
+        ] {
             assert!(text.contains(part), "{text}");
         }
         assert!(!limit.is_unlimited());
-        assert!(LockLimit { exempt: true, ..limit }.is_unlimited());
+        assert!(
+            LockLimit {
+                exempt: true,
+                ..limit
+            }
+            .is_unlimited()
+        );
     }
 }

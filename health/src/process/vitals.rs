@@ -1,9 +1,9 @@
 //! Memory, heat and clock, looked at by a thread of their own: some sensors take milliseconds.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -82,7 +82,9 @@ impl VitalsReader {
         let milli_c = vitals.heat.map_or(NO_HEAT, |heat| heat.milli_c.into());
         shared.milli_c.store(milli_c, order);
         shared.throttled.store(to_code(vitals.throttled), order);
-        shared.synchronised.store(to_code(vitals.synchronised), order);
+        shared
+            .synchronised
+            .store(to_code(vitals.synchronised), order);
     }
 }
 
