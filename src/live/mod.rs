@@ -2,3 +2,6 @@
 //! memory.
 
 pub mod budget;
+mod follower;
+
+pub use follower::{Follower, FrameReport, Person};

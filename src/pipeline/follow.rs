@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use glam::Vec3;
+use glam::{Vec2, Vec3};
 use image::RgbImage;
 
 use super::Estimator;
@@ -64,6 +64,8 @@ pub struct Found {
     pub box_px: [f32; 4],
     /// Where the backbone looked.
     pub region: Region,
+    /// Around the fitted body, as a look at it would have it; the look's where that is no region.
+    pub body_region: Region,
     /// Score of the landmark network.
     pub score: f32,
     /// What the fit started from.
@@ -82,15 +84,17 @@ pub struct Found {
 
 impl Default for Found {
     fn default() -> Self {
+        let nowhere = Region {
+            center: Vec2::ZERO,
+            side: 1.0,
+            angle: 0.0,
+        };
         Self {
             pose: Pose::default(),
             joints: [JointState::default(); MAX_JOINTS],
             box_px: [0.0; 4],
-            region: Region {
-                center: glam::Vec2::ZERO,
-                side: 1.0,
-                angle: 0.0,
-            },
+            region: nowhere,
+            body_region: nowhere,
             score: 0.0,
             start: StartKind::default(),
             energy: [0.0; 2],
@@ -141,20 +145,7 @@ impl Estimator {
         if workspace.vertices.iter().any(|v| v.z < crate::limits::NEAR_M) {
             return None;
         }
-        let middle = |pair: [usize; 2]| {
-            0.5 * pair
-                .map(|i| intrinsics.project(workspace.keypoints[i]))
-                .into_iter()
-                .sum::<glam::Vec2>()
-        };
-        let (hips, shoulders) = (middle(HIPS), middle(SHOULDERS));
-        let reach = workspace
-            .vertices
-            .iter()
-            .map(|v| intrinsics.project(*v).distance_squared(hips))
-            .fold(0.0, f32::max)
-            .sqrt();
-        region_from_body(hips, shoulders, REACH * reach)
+        region_around(workspace, intrinsics)
     }
 
     /// Looks at a region for the person in `slot`; with `refine` once more where it sat badly. False
@@ -276,6 +267,8 @@ impl Estimator {
                 joints,
             );
             slot.found.box_px = bounds(&workspace.vertices, intrinsics);
+            slot.found.body_region =
+                region_around(workspace, intrinsics).unwrap_or(slot.found.region);
         });
     }
 
@@ -310,6 +303,21 @@ impl Estimator {
     pub fn vertices(&self, slot: usize) -> &[Vec3] {
         &self.followed[slot].vertices
     }
+}
+
+/// Region around the posed body in `workspace`.
+fn region_around(workspace: &Workspace, intrinsics: &Intrinsics) -> Option<Region> {
+    let middle = |[a, b]: [usize; 2]| {
+        let at = |i: usize| intrinsics.project(workspace.keypoints[i]);
+        0.5 * (at(a) + at(b))
+    };
+    let (hips, shoulders) = (middle(HIPS), middle(SHOULDERS));
+    let farthest = workspace
+        .vertices
+        .iter()
+        .map(|v| intrinsics.project(*v).distance_squared(hips))
+        .fold(0.0, f32::max);
+    region_from_body(hips, shoulders, REACH * farthest.sqrt())
 }
 
 /// Marks a joint as hidden where the raster shows something nearer.
