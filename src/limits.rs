@@ -54,14 +54,7 @@ pub const MAX_PIPELINE_CACHE: u64 = 64 << 20;
 /// Most gradient steps one fit may be asked for.
 pub const MAX_STEPS: u32 = 1_000;
 
-/// Longest side of an input image in pixels; a wider one is refused before it is decoded.
-pub const MAX_IMAGE_SIDE: u32 = 16_384;
-
-/// Most pixels of an input image (64 MP: 192 MB as RGB).
-pub const MAX_IMAGE_PIXELS: u64 = 64_000_000;
-
-/// Shortest side of an input image in pixels: below it nobody can be found.
-pub const MIN_IMAGE_SIDE: u32 = 16;
+pub use neuralsmpl_sources::limits::{MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MIN_IMAGE_SIDE};
 
 /// Largest tensor or network file of a pack in bytes.
 pub const MAX_PACK_FILE: u64 = 256 << 20;

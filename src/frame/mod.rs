@@ -2,8 +2,7 @@
 
 mod camera;
 mod crop;
-mod load;
 
 pub use camera::{GridCamera, Intrinsics, Region};
 pub use crop::{Crop, planes, sample};
-pub use load::{FrameError, decode_image, load_image};
+pub use neuralsmpl_sources::{FrameError, decode_image, load_image};
