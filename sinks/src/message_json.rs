@@ -1,10 +1,8 @@
 //! A packet as one line of JSON: names of docs/packet.md, joints as in `pose.json`.
 
-use neuralsmpl_packet::pose::{JOINT_NAMES, Visibility as Seen};
+use neuralsmpl_packet::pose::{JOINT_NAMES, Visibility};
 use neuralsmpl_packet::{Backend, Fraction, Message, PoseRepr, StatusRepr, SubjectRepr};
 use serde::Serialize;
-
-use crate::readout::Visibility;
 
 /// The packet as a JSON object on one line.
 ///
@@ -48,7 +46,7 @@ struct PoseLine {
 struct JointLine {
     name: &'static str,
     rotation_xyzw: [f32; 4],
-    visibility: Visibility,
+    visibility: &'static str,
     confidence: f64,
 }
 
@@ -182,12 +180,12 @@ fn backend(backend: Backend) -> &'static str {
     }
 }
 
-fn visibility(seen: Seen) -> Visibility {
-    match seen {
-        Seen::Visible => Visibility::Visible,
-        Seen::SelfOccluded => Visibility::SelfOccluded,
-        Seen::Occluded => Visibility::Occluded,
-        Seen::OutOfFrame => Visibility::OutOfFrame,
+fn visibility(visibility: Visibility) -> &'static str {
+    match visibility {
+        Visibility::Visible => "visible",
+        Visibility::SelfOccluded => "self-occluded",
+        Visibility::Occluded => "occluded",
+        Visibility::OutOfFrame => "out-of-frame",
     }
 }
 
