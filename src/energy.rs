@@ -105,6 +105,12 @@ impl Observation {
         }
     }
 
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        4 * (self.features.len() + self.background.len() + self.mask.len() + self.parts.len())
+            + size_of_val(self.keypoints.as_slice())
+    }
+
     /// Fills `background` from the features.
     pub fn set_background(&mut self, texture: &Texture, kind: EnergyKind) {
         let d = texture.channels;

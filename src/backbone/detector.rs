@@ -79,6 +79,11 @@ impl Detector {
         })
     }
 
+    /// Bytes of the network's arena and of its packed weights.
+    pub fn memory(&self) -> [u64; 2] {
+        self.network.memory()
+    }
+
     /// Searches the whole photo, best first. With `tiles`, or where the whole shows nobody,
     /// overlapping tiles are searched as well: four runs at most, which find smaller people and
     /// people whom a nearer one outshines.

@@ -56,6 +56,11 @@ impl Backbone {
         })
     }
 
+    /// Bytes of the network's arena and of its packed weights.
+    pub fn memory(&self) -> [u64; 2] {
+        self.network.memory()
+    }
+
     /// Whether the network names parts and sees the pose of the body.
     pub fn sees_bodies(&self) -> bool {
         self.network.outputs() > OUTPUTS

@@ -172,6 +172,13 @@ impl Locator {
         Ok(count)
     }
 
+    /// Bytes of both networks' arenas, of their packed weights, and of what was seen of people.
+    pub fn memory(&self) -> [u64; 3] {
+        let [d, b] = [self.detector.memory(), self.backbone.memory()];
+        let seen = self.second.bytes() * (self.people.len() + 1);
+        [d[0] + b[0], d[1] + b[1], seen as u64]
+    }
+
     /// The detector.
     pub fn detector(&mut self) -> &mut Detector {
         &mut self.detector

@@ -114,6 +114,17 @@ impl Workspace {
         }
     }
 
+    /// Bytes of a workspace for a body and a grid, itself included; the solvers' state is apart.
+    pub fn bytes(body: &Body, grid: usize) -> usize {
+        let (v, k, cells) = (body.vertices.len(), body.keypoints.len(), grid * grid);
+        let points = size_of::<Vec3>() * (4 * v + 2 * k)
+            + size_of::<Curvature>() * v
+            + size_of::<Mat3>() * k;
+        let boxed = size_of::<NormalEquations>() + size_of::<pose_vae::Scratch>();
+        let matrix = 4 * MAX_PARAMS * MAX_PARAMS;
+        points + body.faces.len() + 4 * 6 * cells + matrix + boxed + size_of::<Self>()
+    }
+
     /// Poses the body: joints, vertices, keypoints and their images.
     pub fn forward(&mut self, body: &Body, observation: &Observation, state: &Pose) {
         pose::pose(body, state, &mut self.joints);

@@ -8,6 +8,7 @@ mod pose_json;
 mod record;
 
 pub use message_json::message_json;
+pub(crate) use packets::{rotation, visibility};
 pub use packets::{PacketContext, packets};
 pub use pose_file::{PoseFileError, read_pose_file};
 pub use pose_json::{

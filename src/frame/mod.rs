@@ -1,5 +1,6 @@
 //! Frames: reading images, cameras, crops.
 
+pub(crate) mod calibration;
 mod camera;
 mod crop;
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use glam::{Vec2, Vec3};
 use image::RgbImage;
+use neuralsmpl_health::plan::MemoryPlan;
 
 use super::Estimator;
 use super::person::bounds;
@@ -14,7 +15,7 @@ use super::prepare::observe;
 use crate::backbone::{BackboneError, Detection, region_from_body};
 use crate::body::{Body, Pose};
 use crate::cpu::{Workspace, raster};
-use crate::energy::Problem;
+use crate::energy::{Observation, Problem};
 use crate::fit::{Batch, Job, Outcome, Schedule};
 use crate::frame::{Intrinsics, Region};
 use crate::init::{decode, set_targets};
@@ -286,6 +287,37 @@ impl Estimator {
                 }
             }
         }
+    }
+
+    /// What the estimator holds, by owner.
+    pub fn memory_plan(&self, plan: &mut MemoryPlan) {
+        let [arenas, weights, seen] = self.locator.memory();
+        plan.add("networks: arenas", arenas, "detector and backbone");
+        plan.add("networks: weights", weights, "packed for the kernels");
+        let filled: usize = self.observations.iter().map(Observation::bytes).sum();
+        plan.add(
+            "observations",
+            seen + filled as u64,
+            "features, masks, parts of each person",
+        );
+        let body = &self.pack.body;
+        let texture = self.pack.texture.as_ref();
+        let mesh = texture.map_or(0, |t| 4 * (t.phi.len() + t.sigma.len()));
+        let points = size_of_val(body.vertices.as_slice()) + size_of_val(body.faces.as_slice());
+        plan.add(
+            "body and neural mesh",
+            (mesh + points) as u64,
+            "of the pack",
+        );
+        let slots = self.followed.iter().map(|s| size_of_val(s.vertices.as_slice()));
+        plan.add(
+            "people",
+            (slots.sum::<usize>() + size_of_val(self.followed.as_slice())) as u64,
+            "start, fit and vertices of each",
+        );
+        let grid = self.observations[0].grid;
+        let work = Workspace::bytes(body, grid);
+        plan.add("fit", work as u64, "buffers of one evaluation");
     }
 
     /// The person in `slot` after a fit.

@@ -88,6 +88,12 @@ impl Estimator {
         &self.pack
     }
 
+    /// Lets go of the networks' files, which are loaded.
+    pub fn forget_files(&mut self) {
+        self.pack.backbone = Vec::new();
+        self.pack.detector = Vec::new();
+    }
+
     /// Whether the backbone names parts and sees the pose of the body.
     pub fn sees_bodies(&self) -> bool {
         self.locator.backbone().sees_bodies()
