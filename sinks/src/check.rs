@@ -92,9 +92,10 @@ pub(crate) fn check_together(configs: &[SinkConfig]) -> Result<(), SinkError> {
         if before.iter().any(|other| other.name() == name) {
             return At(index).wrong("name", &name, "a name that no other sink has");
         }
-        if before.iter().any(|other| {
-            matches!((place(other), place(config)), (Some(a), Some(b)) if a == b)
-        }) {
+        if before
+            .iter()
+            .any(|other| matches!((place(other), place(config)), (Some(a), Some(b)) if a == b))
+        {
             let found = place(config).unwrap_or(Path::new("")).display().to_string();
             let key = match config {
                 SinkConfig::Serial(_) => "device",

@@ -84,21 +84,22 @@ impl Listener {
     pub fn feed(&mut self, bytes: &[u8], client: u32, shared: &Shared) {
         let damaged = self.accumulator.drops().total();
         let counters = &shared.counters;
-        self.accumulator.extend(bytes, |payload| match Message::parse(payload) {
-            Ok(Message::Command(command)) => {
-                count(&counters.commands);
-                let token = CommandToken {
-                    sink: shared.desk.sink,
-                    client,
-                };
-                if shared.desk.inbox.push((token, command)).is_err() {
-                    count(&counters.control_overflows);
+        self.accumulator
+            .extend(bytes, |payload| match Message::parse(payload) {
+                Ok(Message::Command(command)) => {
+                    count(&counters.commands);
+                    let token = CommandToken {
+                        sink: shared.desk.sink,
+                        client,
+                    };
+                    if shared.desk.inbox.push((token, command)).is_err() {
+                        count(&counters.control_overflows);
+                    }
                 }
-            }
-            // A line that echoes brings our own packets back.
-            Ok(_) | Err(ParseError::UnknownKind { .. }) => {}
-            Err(_) => count(&counters.garbage),
-        });
+                // A line that echoes brings our own packets back.
+                Ok(_) | Err(ParseError::UnknownKind { .. }) => {}
+                Err(_) => count(&counters.garbage),
+            });
         for _ in damaged..self.accumulator.drops().total() {
             count(&counters.garbage);
         }

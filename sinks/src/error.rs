@@ -46,7 +46,9 @@ pub enum SinkError {
         expected: &'static str,
     },
     /// A thread, descriptor or buffer could not be made.
-    #[error("sink[{index}]: cannot make its {what} ({source}); free memory or raise the process's limits")]
+    #[error(
+        "sink[{index}]: cannot make its {what} ({source}); free memory or raise the process's limits"
+    )]
     Resource {
         /// Position in the list, from 0.
         index: usize,

@@ -214,7 +214,9 @@ impl Sink for FileSink {
 
     fn finish(&mut self, shared: &Shared) {
         if let Err(fault) = self.write_batch(shared) {
-            shared.counters.drop_packets(DropCause::Shutdown, fault.lost);
+            shared
+                .counters
+                .drop_packets(DropCause::Shutdown, fault.lost);
         }
         self.keep();
         self.release();

@@ -5,6 +5,8 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use neuralsmpl_packet::command::Operation;
+use neuralsmpl_packet::reply::Outcome;
 use neuralsmpl_packet::{CommandRepr, EncodeError, Message, ReplyRepr};
 
 use crate::build::{self, Context};
@@ -206,6 +208,34 @@ impl Hub {
         self.inbox.pop()
     }
 
+    /// Does what concerns one sink alone (rate, pause, resume) and what nobody knows, and returns
+    /// the reply to send. `None` for commands that the sender must see to.
+    ///
+    /// On a server, rate and pause are those of all its clients.
+    pub fn apply(&mut self, token: CommandToken, command: &CommandRepr) -> Option<ReplyRepr> {
+        let mut reply = ReplyRepr {
+            request: command.sequence,
+            operation: command.operation,
+            value: command.argument,
+            ..ReplyRepr::default()
+        };
+        match command.operation {
+            Operation::SetRate => match command.argument {
+                0 => self.set_rate(token.sink, None),
+                // Beyond it, an interval would round to nothing.
+                1..=1_000_000 => {
+                    self.set_rate(token.sink, Some(command.argument as f32 / 1_000.0));
+                }
+                _ => reply.outcome = Outcome::InvalidArgument,
+            },
+            Operation::Pause => self.set_paused(token.sink, true),
+            Operation::Resume => self.set_paused(token.sink, false),
+            Operation::Unknown(_) => reply.outcome = Outcome::UnknownOperation,
+            _ => return None,
+        }
+        Some(reply)
+    }
+
     /// Answers a command. The stream numbers the reply; a client that has left gets none.
     pub fn reply(&mut self, token: CommandToken, reply: ReplyRepr) {
         let Some(lane) = self.lanes.get(token.sink) else {
@@ -260,11 +290,15 @@ impl Hub {
         let end = Instant::now() + deadline.min(MAX_DEADLINE);
         let before: Vec<u64> = self.lanes.iter().map(Lane::faults).collect();
         self.end_by(end);
-        let sinks = self.lanes.iter().zip(before).map(|(lane, before)| FlushedSink {
-            name: lane.shared.name.clone(),
-            ended: lane.thread.is_none(),
-            lost: (lane.faults() - before) + lane.shared.queue.len() as u64,
-        });
+        let sinks = self
+            .lanes
+            .iter()
+            .zip(before)
+            .map(|(lane, before)| FlushedSink {
+                name: lane.shared.name.clone(),
+                ended: lane.thread.is_none(),
+                lost: (lane.faults() - before) + lane.shared.queue.len() as u64,
+            });
         Flushed {
             sinks: sinks.collect(),
         }

@@ -13,6 +13,9 @@ pub(crate) struct Item {
     payload: [u8; MAX_PAYLOAD],
 }
 
+/// Where every payload has its sequence number.
+const SEQUENCE: usize = header::LAYOUT[3].offset;
+
 const _: () = assert!(MAX_PAYLOAD <= u8::MAX as usize);
 
 impl Item {
@@ -33,11 +36,16 @@ impl Item {
         Ok(item)
     }
 
+    /// The time in the packet's header, µs.
+    #[cfg(feature = "mcap")]
+    pub fn time_us(&self) -> u64 {
+        crate::replay::time_us(&self.payload[..usize::from(self.len)])
+    }
+
     /// The payload with a stream's sequence number.
     pub fn payload(&self, sequence: u32) -> ([u8; MAX_PAYLOAD], usize) {
         let mut payload = self.payload;
-        let field = header::SEQUENCE.offset..header::SEQUENCE.end();
-        payload[field].copy_from_slice(&sequence.to_le_bytes());
+        payload[SEQUENCE..SEQUENCE + 4].copy_from_slice(&sequence.to_le_bytes());
         (payload, usize::from(self.len))
     }
 
@@ -109,6 +117,11 @@ mod tests {
         assert_eq!(numbering.of(&item(1)), 4);
         assert_eq!(numbering.of(&item(3)), 6, "item 2 was lost");
         assert_eq!(numbering.extra(), 7);
+    }
+
+    #[test]
+    fn the_number_lies_where_the_format_has_it() {
+        assert_eq!(header::LAYOUT[3].name, "sequence");
     }
 
     #[test]

@@ -38,10 +38,11 @@ pub use config::{
     FileConfig, JsonlConfig, McapConfig, Policy, SerialConfig, SinkConfig, TcpConfig, UdpConfig,
 };
 pub use control::CommandToken;
-pub use error::SinkError;
 pub(crate) use error::Fault;
+pub use error::SinkError;
 pub use hub::{Flushed, FlushedSink, Hub, Memory};
 pub use message_json::message_json;
+pub use replay::{Paced, Replay, ReplayError};
 pub use serial::baud_warning;
 pub use skeleton::Skeleton;
 pub use stats::{DropCause, Drops, SinkStats};

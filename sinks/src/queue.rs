@@ -109,8 +109,9 @@ mod tests {
         let queue = Queue::new(4, policy);
         let counters = Counters::default();
         for number in 0..10 {
-            let item = Item::new(&Message::Pose(PoseRepr::default())).unwrap();
-            queue.push(Item { number, ..item }, &counters);
+            let mut item = Item::new(&Message::Pose(PoseRepr::default())).unwrap();
+            item.number = number;
+            queue.push(item, &counters);
         }
         let left = std::iter::from_fn(|| queue.pop()).map(|i| i.number);
         let dropped = counters.look("", "", 0, 0).dropped;

@@ -164,7 +164,15 @@ mod tests {
                 fs::write(rotation.path(), [0; 100]).unwrap();
                 rotation.retire().unwrap();
             }
-            assert_eq!(names(folder.path()), [second, third, "pose.12.bin"].map(String::from).into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+            assert_eq!(
+                names(folder.path()),
+                [second, third, "pose.12.bin"]
+                    .map(String::from)
+                    .into_iter()
+                    .collect::<std::collections::BTreeSet<_>>()
+                    .into_iter()
+                    .collect::<Vec<_>>()
+            );
             rotation.retire().unwrap();
             assert_eq!(names(folder.path()).len(), 3, "nothing to retire");
         }
@@ -172,7 +180,9 @@ mod tests {
 
     #[test]
     fn devices_and_empty_files_stay() {
-        Rotation::new(Path::new("/dev/full"), 100, 300).retire().unwrap();
+        Rotation::new(Path::new("/dev/full"), 100, 300)
+            .retire()
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let rotation = Rotation::new(&folder.path().join("pose.bin"), 100, 300);
         fs::write(rotation.path(), []).unwrap();

@@ -109,8 +109,16 @@ mod tests {
         };
         let half = std::f32::consts::FRAC_1_SQRT_2;
         // A quarter turn about x: y goes to z.
-        let quarter = Quaternion { w: half, x: half, y: 0.0, z: 0.0 };
-        let mut pose = PoseRepr { translation: [0.0, 0.0, 3.0], ..PoseRepr::default() };
+        let quarter = Quaternion {
+            w: half,
+            x: half,
+            y: 0.0,
+            z: 0.0,
+        };
+        let mut pose = PoseRepr {
+            translation: [0.0, 0.0, 3.0],
+            ..PoseRepr::default()
+        };
         pose.rotations[1] = Rotation::from_quaternion(quarter).unwrap();
         let joints = skeleton.posed(&pose, &[0.0; BETAS]);
         let near = |a: [f32; 3], b: [f32; 3]| difference(a, b).iter().all(|d| d.abs() < 1e-3);

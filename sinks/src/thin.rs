@@ -68,7 +68,11 @@ impl Thin {
     /// The person's slot, a free one, or that of whoever was not seen for longest.
     fn slot(&mut self, person: u16) -> &mut Slot {
         let rank = |slot: &Slot| match slot {
-            Slot { used: true, person: p, .. } if *p == person => (0, 0),
+            Slot {
+                used: true,
+                person: p,
+                ..
+            } if *p == person => (0, 0),
             Slot { used: false, .. } => (1, 0),
             slot => (2, slot.seen_us),
         };

@@ -6,10 +6,10 @@ use rustix::io::Errno;
 use rustix::net::SendFlags;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
-use crate::{DropCause, Fault};
 use crate::config::UdpConfig;
 use crate::item::{Item, Numbering};
 use crate::sink::{Shared, Sink};
+use crate::{DropCause, Fault};
 
 /// See the head of the file.
 pub(crate) struct Udp {

@@ -241,22 +241,16 @@ impl Client {
         match &mut self.session {
             Session::Plain => Ok(()),
             Session::Noise(noise) => {
-                let n = noise
-                    .read_message(sealed, &mut plain)
-                    .map_err(|_| broken)?;
+                let n = noise.read_message(sealed, &mut plain).map_err(|_| broken)?;
                 if let Some(listener) = &mut self.listener {
                     listener.feed(&plain[..n], self.id, shared);
                 }
                 Ok(())
             }
             Session::Handshake { state, .. } => {
-                state
-                    .read_message(sealed, &mut plain)
-                    .map_err(|_| broken)?;
+                state.read_message(sealed, &mut plain).map_err(|_| broken)?;
                 let mut answer = [0; MAX_NOISE_MESSAGE];
-                let n = state
-                    .write_message(&[], &mut answer)
-                    .map_err(|_| broken)?;
+                let n = state.write_message(&[], &mut answer).map_err(|_| broken)?;
                 self.out.extend_from_slice(&(n as u16).to_be_bytes());
                 self.out.extend_from_slice(&answer[..n]);
                 self.establish(broken)

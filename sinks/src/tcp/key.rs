@@ -86,17 +86,28 @@ mod tests {
             read(&path, 3).map_err(|e| e.to_string())
         };
         let good = "00ff".repeat(16);
-        assert_eq!(attempt(&format!("{good}\n"), 0o600).unwrap()[..3], [0, 255, 0]);
+        assert_eq!(
+            attempt(&format!("{good}\n"), 0o600).unwrap()[..3],
+            [0, 255, 0]
+        );
         assert!(attempt(&good, 0o640).is_ok());
         for mode in [0o644, 0o660, 0o604, 0o602] {
             let said = attempt(&good, mode).unwrap_err();
-            assert!(said.starts_with("sink[3].key_file ") && said.contains("640"), "{said}");
+            assert!(
+                said.starts_with("sink[3].key_file ") && said.contains("640"),
+                "{said}"
+            );
         }
         for text in ["", "00", &good[1..], &format!("{good}0"), &"zz".repeat(32)] {
             let said = attempt(text, 0o600).unwrap_err();
             assert!(said.contains("expected 64 hexadecimal digits"), "{said}");
         }
         fs::remove_file(&path).unwrap();
-        assert!(read(&path, 0).unwrap_err().to_string().contains("openssl rand -hex 32"));
+        assert!(
+            read(&path, 0)
+                .unwrap_err()
+                .to_string()
+                .contains("openssl rand -hex 32")
+        );
     }
 }

@@ -85,8 +85,13 @@ impl Tcp {
             self.next_id = self.next_id.wrapping_add(1);
             let budget = self.config.client_buffer;
             let control = self.config.control;
-            self.clients
-                .push(Client::new(self.next_id, connection, handshake, control, budget));
+            self.clients.push(Client::new(
+                self.next_id,
+                connection,
+                handshake,
+                control,
+                budget,
+            ));
         }
     }
 
