@@ -80,15 +80,21 @@ pub struct Merge {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Motion {
-    /// Part of the way from the predicted to the fitted pose that the model goes: 0.1 to 1.
-    pub follow: f32,
+    /// Time over which a joint at rest is averaged, ms: 0 to 10 000. The faster a joint turns, the less
+    /// it is averaged.
+    pub settle_ms: f32,
     /// Time over which speeds are averaged, ms: 1 to 10 000.
     pub velocity_ms: f32,
-    /// Time in which a predicted motion comes to rest, ms: 0 to 10 000. 0 = the last pose is the
-    /// prediction.
-    pub damping_ms: f32,
+    /// Time in which predicted turns of the joints come to rest, ms: 0 to 10 000. 0 = none is predicted.
+    pub turn_damping_ms: f32,
+    /// The same for the translation, and for boxes in the picture.
+    pub travel_damping_ms: f32,
     /// Largest surprise per joint that changes its speed, degrees: 1 to 180.
     pub clip_deg: f32,
+    /// Turn that noise makes, degrees per second: slower ones are mostly taken for noise: 0 to 1 000.
+    pub rest_deg_s: f32,
+    /// Motion of the body that noise makes, metres per second: 0 to 10.
+    pub rest_m_s: f32,
     /// Fastest turn of a joint, degrees per second: 1 to 5 000.
     pub max_turn_deg_s: f32,
     /// Fastest motion of the body, metres per second: 0.1 to 50.
@@ -193,10 +199,13 @@ impl Default for Merge {
 impl Default for Motion {
     fn default() -> Self {
         Self {
-            follow: 0.8,
-            velocity_ms: 80.0,
-            damping_ms: 100.0,
+            settle_ms: 80.0,
+            velocity_ms: 50.0,
+            turn_damping_ms: 100.0,
+            travel_damping_ms: 200.0,
             clip_deg: 20.0,
+            rest_deg_s: 80.0,
+            rest_m_s: 0.4,
             max_turn_deg_s: 1_200.0,
             max_speed_m_s: 10.0,
         }
@@ -209,20 +218,20 @@ impl Default for Smoothing {
             enabled: true,
             rotation: OneEuro {
                 min_cutoff_hz: 1.0,
-                beta: 1.0,
-                derivative_cutoff_hz: 1.0,
+                beta: 3.0,
+                derivative_cutoff_hz: 2.0,
             },
             across: OneEuro {
+                min_cutoff_hz: 1.0,
+                beta: 10.0,
+                derivative_cutoff_hz: 2.0,
+            },
+            along: OneEuro {
                 min_cutoff_hz: 1.0,
                 beta: 5.0,
                 derivative_cutoff_hz: 1.0,
             },
-            along: OneEuro {
-                min_cutoff_hz: 0.5,
-                beta: 2.0,
-                derivative_cutoff_hz: 1.0,
-            },
-            confidence_floor: 0.2,
+            confidence_floor: 0.3,
             reset_gap_ms: 500,
             jump_m: 1.0,
             jump_deg: 120.0,
@@ -284,10 +293,18 @@ impl Config {
         range("merge.frames", m.frames, 1.0, 1e4)?;
         range("merge.iou", m.iou, 0.1, 1.0)?;
         range("merge.points_distance", m.points_distance, 0.01, 1.0)?;
-        range("prediction.follow", p.follow, 0.1, 1.0)?;
+        range("prediction.settle_ms", p.settle_ms, 0.0, 1e4)?;
         range("prediction.velocity_ms", p.velocity_ms, 1.0, 1e4)?;
-        range("prediction.damping_ms", p.damping_ms, 0.0, 1e4)?;
+        range("prediction.turn_damping_ms", p.turn_damping_ms, 0.0, 1e4)?;
+        range(
+            "prediction.travel_damping_ms",
+            p.travel_damping_ms,
+            0.0,
+            1e4,
+        )?;
         range("prediction.clip_deg", p.clip_deg, 1.0, 180.0)?;
+        range("prediction.rest_deg_s", p.rest_deg_s, 0.0, 1e3)?;
+        range("prediction.rest_m_s", p.rest_m_s, 0.0, 10.0)?;
         range("prediction.max_turn_deg_s", p.max_turn_deg_s, 1.0, 5e3)?;
         range("prediction.max_speed_m_s", p.max_speed_m_s, 0.1, 50.0)?;
         let [rotation, across, along] = [&s.rotation, &s.across, &s.along];

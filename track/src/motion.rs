@@ -27,9 +27,20 @@ fn decay(damping_ms: f32, dt: f32) -> f32 {
     (-dt / (1e-3 * damping_ms)).exp()
 }
 
-/// Part by which a speed averaged over `velocity_ms` takes over a new one after `dt` seconds.
-fn uptake(velocity_ms: f32, dt: f32) -> f32 {
-    1.0 - (-dt / (1e-3 * velocity_ms)).exp()
+/// Part of the way to a new value that an average over `memory_ms` goes after `dt` seconds.
+fn uptake(memory_ms: f32, dt: f32) -> f32 {
+    1.0 - decay(memory_ms, dt)
+}
+
+/// How much of a motion of this speed is real, 0 to 1, where `rest` is the speed that noise makes:
+/// Wiener's filter, signal over signal and noise.
+fn real(speed_squared: f32, rest: f32) -> f32 {
+    let noise = rest * rest;
+    if noise > 0.0 {
+        speed_squared / (speed_squared + noise)
+    } else {
+        1.0
+    }
 }
 
 /// State of the body's motion.
@@ -60,11 +71,13 @@ impl BodyMotion {
     /// Rotations and translation in `dt` seconds; the shape is left as it is.
     pub(crate) fn predict(&self, config: &Config, pose: &mut Pose, dt: f32) {
         self.place(pose);
-        let t = reach(config.damping_ms, dt);
+        let t = reach(config.turn_damping_ms, dt);
+        let rest = config.rest_deg_s.to_radians();
         for (q, turn) in pose.rotations.iter_mut().zip(&self.turns) {
-            *q = moved(*q, *turn * t);
+            *q = moved(*q, *turn * (t * real(turn.length_squared(), rest)));
         }
-        pose.translation += self.velocity * t;
+        let real = real(self.velocity.length_squared(), config.rest_m_s);
+        pose.translation += self.velocity * (reach(config.travel_damping_ms, dt) * real);
     }
 
     /// Lets `dt` seconds go by without a measurement.
@@ -73,11 +86,11 @@ impl BodyMotion {
         self.predict(config, &mut pose, dt);
         self.rotations = pose.rotations;
         self.translation = pose.translation;
-        let kept = decay(config.damping_ms, dt);
+        let kept = decay(config.turn_damping_ms, dt);
         for turn in &mut self.turns {
             *turn *= kept;
         }
-        self.velocity *= kept;
+        self.velocity *= decay(config.travel_damping_ms, dt);
     }
 
     /// Takes the pose measured `dt` seconds (above 0) later.
@@ -92,14 +105,19 @@ impl BodyMotion {
         let part = uptake(config.velocity_ms, dt) / dt;
         let most = config.clip_deg.to_radians();
         let fastest = config.max_turn_deg_s.to_radians();
+        let rest = config.rest_deg_s.to_radians();
+        let settled = uptake(config.settle_ms, dt);
+        let follow = |real: f32| settled + (1.0 - settled) * real;
         for j in 0..MAX_JOINTS {
             let surprise = between(self.rotations[j], pose.rotations[j]);
-            self.rotations[j] = moved(self.rotations[j], config.follow * surprise);
+            let follow = follow(real(self.turns[j].length_squared(), rest));
+            self.rotations[j] = moved(self.rotations[j], follow * surprise);
             self.turns[j] += part * confidence[j] * clipped(surprise, most);
             self.turns[j] = clipped(self.turns[j], fastest);
         }
         let surprise = pose.translation - self.translation;
-        self.translation += config.follow * surprise;
+        let follow = follow(real(self.velocity.length_squared(), config.rest_m_s));
+        self.translation += follow * surprise;
         // A body cannot gain more speed in a step than its fastest.
         self.velocity += part * clipped(surprise, config.max_speed_m_s * dt);
         self.velocity = clipped(self.velocity, config.max_speed_m_s);
@@ -119,13 +137,13 @@ const MAX_SIGHT_RATE: f32 = 8.0;
 impl SightMotion {
     /// Where a sight of now will be in `dt` seconds.
     pub(crate) fn carry(&self, config: &Config, sight: &Sight, dt: f32) -> Sight {
-        let t = reach(config.damping_ms, dt);
+        let t = reach(config.travel_damping_ms, dt);
         sight.carried(self.velocity * (t * sight.size()), (self.growth * t).exp())
     }
 
     /// Lets `dt` seconds go by.
     pub(crate) fn coast(&mut self, config: &Config, dt: f32) {
-        let kept = decay(config.damping_ms, dt);
+        let kept = decay(config.travel_damping_ms, dt);
         self.velocity *= kept;
         self.growth *= kept;
     }
