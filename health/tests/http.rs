@@ -1,4 +1,5 @@
 //! The endpoint over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![cfg(feature = "http")]
 
 mod common;

@@ -1,4 +1,5 @@
 //! Locking the process's memory, in processes of their own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
 //! Metrics: what is counted is shown, in Prometheus' text format, without allocation.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! Signals to a real process: this test, started again as a child.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};

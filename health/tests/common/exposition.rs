@@ -74,7 +74,7 @@ pub fn parse(text: &str) -> Result<Page, String> {
             if !belongs {
                 return fault("sample of another family");
             }
-            if *kind == Kind::Counter && !(value >= 0.0) {
+            if *kind == Kind::Counter && (value < 0.0 || value.is_nan()) {
                 return fault("negative counter");
             }
             if page.value(&sample, &labels).is_some() {
