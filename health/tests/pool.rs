@@ -1,4 +1,5 @@
 //! The pool as a process's allocator, over one that counts.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;

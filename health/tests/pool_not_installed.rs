@@ -1,4 +1,5 @@
 //! A pool without its allocator is refused.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use neuralsmpl_health::pool::{self, Lock, ReserveError};
 

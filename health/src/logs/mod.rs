@@ -22,6 +22,9 @@ use crate::text::Text;
 pub use format::{for_journal, goes_to_journal};
 use limiter::{Limiter, Verdict};
 
+/// Repeats of call sites that fell silent are looked for this often at least.
+const SWEEP: Duration = Duration::from_millis(250);
+
 /// Longest wait for the queue to be written, when flushing.
 const FLUSH: Duration = Duration::from_secs(1);
 
@@ -76,6 +79,7 @@ pub fn install(
 #[derive(Debug)]
 pub struct LogGuard {
     shared: Arc<Shared>,
+    queue: SyncSender<Option<Line>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -90,6 +94,8 @@ impl Drop for LogGuard {
     fn drop(&mut self) {
         self.shared.flush();
         self.shared.ended.store(true, Ordering::Release);
+        // Wakes the thread; a full queue keeps it awake anyway.
+        let _ = self.queue.try_send(None);
         if let Some(thread) = self.thread.take().filter(|_| self.shared.is_written()) {
             // A panic of that thread has been reported by its hook.
             let _ = thread.join();
@@ -118,6 +124,7 @@ impl Shared {
 }
 
 /// A line on its way to the thread.
+#[derive(Debug)]
 struct Line {
     level: Level,
     slot: usize,
@@ -134,7 +141,7 @@ struct Line {
 struct Front {
     inner: Arc<dyn Log>,
     limiter: Arc<Limiter>,
-    queue: SyncSender<Line>,
+    queue: SyncSender<Option<Line>>,
     shared: Arc<Shared>,
     start: Instant,
 }
@@ -156,9 +163,10 @@ fn start(inner: Box<dyn Log>, interval: Duration) -> io::Result<(Front, LogGuard
     let thread = std::thread::Builder::new()
         .name("nsmpl-log".into())
         .stack_size(HELPER_STACK)
-        .spawn(move || writer.run(&lines, interval / 4))?;
+        .spawn(move || writer.run(&lines, SWEEP.min(interval / 4)))?;
     let guard = LogGuard {
         shared: Arc::clone(&shared),
+        queue: queue.clone(),
         thread: Some(thread),
     };
     let front = Front {
@@ -197,7 +205,7 @@ impl Log for Front {
             number: record.line(),
         };
         self.shared.queued.fetch_add(1, Ordering::AcqRel);
-        if self.queue.try_send(line).is_err() {
+        if self.queue.try_send(Some(line)).is_err() {
             self.shared.queued.fetch_sub(1, Ordering::AcqRel);
             LOST.fetch_add(1, Ordering::Relaxed);
         }
@@ -241,11 +249,12 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(&mut self, lines: &Receiver<Line>, tick: Duration) {
+    fn run(&mut self, lines: &Receiver<Option<Line>>, tick: Duration) {
         let mut swept = Instant::now();
         loop {
             match lines.recv_timeout(tick) {
-                Ok(line) => {
+                Ok(None) => {}
+                Ok(Some(line)) => {
                     self.write(&line);
                     self.shared.written.fetch_add(1, Ordering::AcqRel);
                 }
