@@ -12,8 +12,7 @@ use crate::live::{Backend, Ended, RunConfig, Session, Summary};
 use neuralsmpl_sinks::SinkConfig;
 use neuralsmpl_sources::{Pace, SourceConfig};
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = r#"Examples:
   neuralsmpl run --source samples/walk.mjpeg                  a recording, as JSON lines on stdout
   neuralsmpl run --source /dev/video0 --fov 70                a camera (built with the feature v4l2)
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | neuralsmpl run --source -
@@ -23,7 +22,7 @@ Examples:
 
 Options override the file. Without a [[sink]], packets go to stdout as JSON lines. SIGTERM and
 Ctrl-C end it with all queues written, SIGHUP loads the pack anew, SIGUSR1 logs a line of figures.
-docs/live.md lists every key; docs/sources.md and docs/sinks.md those of sources and sinks.";
+docs/live.md lists every key; docs/sources.md and docs/sinks.md those of sources and sinks."#;
 
 /// Options of `neuralsmpl run`.
 #[derive(clap::Args)]

@@ -303,7 +303,10 @@ impl Estimator {
         let body = &self.pack.body;
         let texture = self.pack.texture.as_ref();
         let mesh = texture.map_or(0, |t| 4 * (t.phi.len() + t.sigma.len()));
-        let points = size_of_val(body.vertices.as_slice()) + size_of_val(body.faces.as_slice());
+        let points = size_of_val(body.vertices.template.as_slice())
+            + size_of_val(body.vertices.shapedirs.as_slice())
+            + size_of_val(body.vertices.skin.as_slice())
+            + size_of_val(body.faces.as_slice());
         plan.add(
             "body and neural mesh",
             (mesh + points) as u64,
