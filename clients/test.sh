@@ -63,6 +63,18 @@ else
   skip "C++11" "g++ is missing"
 fi
 
+arm=aarch64-linux-gnu-gcc
+if ! command -v $arm >/dev/null || ! command -v qemu-aarch64-static >/dev/null; then
+  skip "C99, aarch64" "$arm or qemu-aarch64-static is missing"
+else
+  aarch64_reader() {
+    $arm -std=c99 -O2 -static "${warnings[@]}" -Ic c/tests/decode.c -o "$out/aarch64" -lm &&
+      LC_ALL=C qemu-aarch64-static "$out/aarch64" "$vectors"/*.hex |
+      diff -u "$vectors/expected.txt" -
+  }
+  step "C99, aarch64" aarch64_reader
+fi
+
 python=${NEURALSMPL_CLIENT_PYTHON:-python/.venv/bin/python}
 [ -x "$python" ] || python=$(command -v python3 || true)
 if [ -z "$python" ]; then

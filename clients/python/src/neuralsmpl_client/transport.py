@@ -158,7 +158,8 @@ class Serial(Transport):
 
     def read(self, timeout: Optional[float]) -> Optional[Tuple[bytes, str]]:
         try:
-            self._line.timeout = timeout
+            if self._line.timeout != timeout:  # setting it configures the line anew
+                self._line.timeout = timeout
             data: bytes = self._line.read(1)
             data += self._line.read(self._line.in_waiting)
         except (self._failure, OSError) as error:
@@ -238,6 +239,8 @@ def _stream(
         key = read_key(noise["key-file"])
     try:
         if scheme == "unix":
+            if not hasattr(socket, "AF_UNIX"):
+                raise TransportError(f"{url}: this system's Python has no Unix sockets; use tcp://")
             connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             connected.settimeout(CONNECT_TIMEOUT)
             connected.connect(unquote(parts.path))
