@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use neuralsmpl_packet::frame::DELIMITER;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::item::{Item, Numbering};
 use crate::limits::WRITE_BATCH;
@@ -81,7 +82,11 @@ impl FileSink {
             .read(self.format == Format::Lines)
             .append(true)
             .create(true)
+            // A pipe that nobody reads is a fault to wait out, not a reason to hang.
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
             .open(self.rotation.path())?;
+        let flags = fcntl_getfl(&file)?;
+        fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
         self.rotation.sync_folder();
         Ok(file)
     }
