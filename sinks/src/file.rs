@@ -79,7 +79,6 @@ impl FileSink {
         }
         let mut options = OpenOptions::new();
         let file = options
-            .read(self.format == Format::Lines)
             .append(true)
             .create(true)
             // A pipe that nobody reads is a fault to wait out, not a reason to hang.
@@ -144,8 +143,9 @@ impl FileSink {
     /// Whether the file ends within a line.
     fn torn(&self) -> bool {
         let mut last = [b'\n'];
-        if let (Some(file), Some(at)) = (&self.file, self.length.checked_sub(1)) {
-            let _ = file.read_at(&mut last, at);
+        if let Some(at) = self.length.checked_sub(1) {
+            let file = File::open(self.rotation.path());
+            let _ = file.and_then(|file| file.read_at(&mut last, at));
         }
         last != [b'\n']
     }

@@ -40,32 +40,33 @@ impl Backoff {
 }
 
 /// Whether a sink is open, or why not.
-enum State {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum State {
     Open,
     Failed(DropCause),
 }
 
 /// Opens a sink for the first time; a fault is noted and waited out.
-pub(crate) fn first_open(sink: &mut dyn Sink, shared: &Shared) -> bool {
+pub(crate) fn first_open(sink: &mut dyn Sink, shared: &Shared) -> State {
     match sink.open(shared) {
         Ok(()) => {
             shared.counters.connected.store(true, Relaxed);
-            true
+            State::Open
         }
         Err(fault) => {
             note(shared, &fault, "waiting for it");
             sink.release();
-            false
+            State::Failed(fault.cause)
         }
     }
 }
 
 /// Runs the sink until the sender closes it.
-pub(crate) fn run(sink: Box<dyn Sink>, open: bool, build: &Build, shared: &Shared) {
-    let mut next = Some((sink, open));
+pub(crate) fn run(sink: Box<dyn Sink>, state: State, build: &Build, shared: &Shared) {
+    let mut next = Some((sink, state));
     let mut backoff = Backoff::new();
-    while let Some((mut sink, open)) = next.take() {
-        let driven = catch_unwind(AssertUnwindSafe(|| drive(&mut *sink, open, shared)));
+    while let Some((mut sink, state)) = next.take() {
+        let driven = catch_unwind(AssertUnwindSafe(|| drive(&mut *sink, state, shared)));
         if driven.is_ok() {
             break;
         }
@@ -84,7 +85,11 @@ pub(crate) fn run(sink: Box<dyn Sink>, open: bool, build: &Build, shared: &Share
 }
 
 /// Builds until it succeeds or the sender closes.
-fn rebuild(build: &Build, shared: &Shared, backoff: &mut Backoff) -> Option<(Box<dyn Sink>, bool)> {
+fn rebuild(
+    build: &Build,
+    shared: &Shared,
+    backoff: &mut Backoff,
+) -> Option<(Box<dyn Sink>, State)> {
     loop {
         backoff.fail();
         while Instant::now() < backoff.due {
@@ -95,40 +100,37 @@ fn rebuild(build: &Build, shared: &Shared, backoff: &mut Backoff) -> Option<(Box
             wait(None, shared, Some(backoff.due));
         }
         match catch_unwind(AssertUnwindSafe(build)) {
-            Ok(Ok(sink)) => return Some((sink, false)),
+            Ok(Ok(sink)) => return Some((sink, State::Failed(DropCause::Unavailable))),
             Ok(Err(message)) => shared.counters.failed(&message),
             Err(_) => count(&shared.counters.panics),
         }
     }
 }
 
-fn drive(sink: &mut dyn Sink, open: bool, shared: &Shared) {
+fn drive(sink: &mut dyn Sink, mut state: State, shared: &Shared) {
     let mut backoff = Backoff::new();
-    let mut state = State::Open;
-    if !open {
-        state = State::Failed(DropCause::Unavailable);
+    if matches!(state, State::Failed(_)) {
         backoff.fail();
     }
     loop {
-        if let State::Failed(cause) = state {
-            if Instant::now() >= backoff.due {
-                match sink.open(shared) {
-                    Ok(()) => {
-                        log::info!("{}: open again", shared.name);
-                        shared.counters.connected.store(true, Relaxed);
-                        state = State::Open;
-                    }
-                    Err(fault) => {
-                        shared.counters.failed(&fault.message);
-                        log::debug!("{}", fault.message);
-                        sink.release();
-                        backoff.fail();
-                    }
+        if matches!(state, State::Failed(_)) && Instant::now() >= backoff.due {
+            match sink.open(shared) {
+                Ok(()) => {
+                    log::info!("{}: open again", shared.name);
+                    shared.counters.connected.store(true, Relaxed);
+                    state = State::Open;
+                }
+                Err(fault) => {
+                    shared.counters.failed(&fault.message);
+                    log::debug!("{}", fault.message);
+                    sink.release();
+                    backoff.fail();
+                    state = State::Failed(fault.cause);
                 }
             }
-            if matches!(state, State::Failed(_)) {
-                drain(shared, cause);
-            }
+        }
+        if let State::Failed(cause) = state {
+            drain(shared, cause);
         }
         if matches!(state, State::Open) {
             match turn(sink, shared) {
@@ -289,7 +291,7 @@ mod tests {
                     sound: false,
                     taken: 0,
                 });
-                run(sink, true, &build, &shared);
+                run(sink, State::Open, &build, &shared);
             })
         };
         let item = Item::new(&Message::Status(StatusRepr::default())).unwrap();
