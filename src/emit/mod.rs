@@ -7,6 +7,7 @@ mod pose_json;
 mod record;
 
 pub use neuralsmpl_sinks::message_json;
+pub(crate) use packets::{rotation, visibility};
 pub use packets::{PacketContext, packets};
 pub use pose_file::{PoseFileError, read_pose_file};
 pub use pose_json::{
