@@ -211,6 +211,7 @@ fn a_frame_allocates_nothing_after_warm_up() {
                     jobs: &jobs[..persons],
                     schedule: &schedule,
                     hypotheses,
+                    until: None,
                 };
                 let what = format!("{}, {persons} people", engine.device_name());
                 assert_none(&what, || {

@@ -69,6 +69,15 @@ fn fields(message: &Message) -> Value {
             "temperature_centi_c": s.temperature_centi_c.unwrap_or(-32768),
             "backend": s.backend.code(), "persons": s.persons,
         }),
+        Message::Command(c) => json!({
+            "sequence": c.sequence, "time_us": c.time_us, "operation": c.operation.code(),
+            "reserved": [0, 0, 0], "argument": c.argument,
+        }),
+        Message::Reply(r) => json!({
+            "sequence": r.sequence, "time_us": r.time_us, "request": r.request,
+            "operation": r.operation.code(), "outcome": r.outcome.code(), "reserved": [0, 0],
+            "value": r.value,
+        }),
         _ => unreachable!("a kind without a sample"),
     }
 }

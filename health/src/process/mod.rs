@@ -7,10 +7,12 @@ mod lock;
 mod probe;
 mod rss;
 mod thermal;
+mod trim;
 mod vitals;
 
 pub use cgroup::memory_limit;
 pub use lock::{LockError, LockLimit, MemoryLock, lock_memory};
 pub use rss::{Memory, MemoryProbe};
 pub use thermal::{Heat, Thermal};
+pub use trim::give_back_free_memory;
 pub use vitals::{Vitals, VitalsReader, VitalsWatch};
