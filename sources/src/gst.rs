@@ -31,6 +31,8 @@ pub(crate) struct Pipeline {
     /// Stream time at which the current pass through the material began.
     offset: Duration,
     last: Duration,
+    /// Frames of the current pass.
+    passed: u64,
     last_came: Instant,
 }
 
@@ -69,6 +71,7 @@ impl Pipeline {
             size: (0, 0),
             offset: Duration::ZERO,
             last: Duration::ZERO,
+            passed: 0,
             last_came: Instant::now(),
         };
         source.start()?;
@@ -147,7 +150,7 @@ impl Pipeline {
             return Err(SourceError::lost(&self.name, "end of stream"));
         }
         let again = self.config.looped
-            && self.last > self.offset
+            && self.passed > 0
             && self
                 .pipeline
                 .seek_simple(gst::SeekFlags::FLUSH, gst::ClockTime::ZERO)
@@ -156,6 +159,7 @@ impl Pipeline {
             return Ok(Read::End);
         }
         self.offset = self.last + self.config.rate().unwrap_or_default().at(1);
+        self.passed = 0;
         self.last_came = Instant::now();
         Ok(Read::Idle)
     }
@@ -180,6 +184,7 @@ impl Pipeline {
             line.copy_from_slice(&from[..row]);
         }
         self.size = (width, height);
+        self.passed += 1;
         self.stamp(sample, buffer, into);
         Ok(())
     }

@@ -34,10 +34,14 @@ mod frame;
 mod grabber;
 #[cfg(feature = "gstreamer")]
 mod gst;
+#[cfg(feature = "h264")]
+mod h264;
 mod jpeg;
 pub mod limits;
 mod load;
 mod mjpeg;
+#[cfg(feature = "h264")]
+mod mp4;
 mod open;
 mod pattern;
 mod stream;

@@ -102,6 +102,9 @@ fn is_mp4(path: &Path) -> std::io::Result<bool> {
     Ok(head.get(4..8).is_some_and(|name| boxes.contains(&name)))
 }
 
+#[cfg(feature = "h264")]
+use crate::h264::movie;
+
 #[cfg(not(feature = "h264"))]
 fn movie(_: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
     Err(SourceError::Feature {
