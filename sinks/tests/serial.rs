@@ -1,4 +1,5 @@
 //! Serial lines over pseudo-terminals.
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
 
 mod common;
 
@@ -199,7 +200,10 @@ fn commands_come_in_and_replies_go_out_on_the_same_line() {
     let Message::Reply(answer) = answer else {
         panic!("{answer:?}");
     };
-    assert_eq!((answer.request, answer.outcome), (41, Outcome::Done));
+    assert_eq!(
+        (answer.request, answer.outcome, answer.value),
+        (41, Outcome::Done, 10_000)
+    );
     assert_eq!(answer.sequence, 1, "counted with the poses");
     assert_eq!(stats(&hub).garbage, 2);
 
@@ -273,10 +277,10 @@ fn thirty_hertz_on_115200_baud_without_loss() {
         };
         message.time_us = start.elapsed().as_micros() as u64;
         hub.send(&Message::Pose(message)).unwrap();
-        if sent % 30 == 0 {
+        if sent.is_multiple_of(30) {
             hub.send(&status()).unwrap();
         }
-        if sent % 150 == 0 {
+        if sent.is_multiple_of(150) {
             hub.send(&subject()).unwrap();
         }
         sent += 1;
