@@ -77,7 +77,7 @@ fn sending_neither_allocates_nor_waits() {
 
     let mut times = Vec::with_capacity(10_000);
     let before = COUNT.get();
-    for n in 0..10_000 {
+    for n in 0..10_000_u32 {
         if n.is_multiple_of(10) {
             // A frame's packets come together, and the sinks' threads have fallen asleep before.
             std::thread::sleep(Duration::from_millis(1));
