@@ -287,3 +287,12 @@ fn bad_tables_are_refused_with_key_value_and_range() {
         assert!(said.contains("built without the feature `mcap`"), "{said}");
     }
 }
+
+#[test]
+fn the_example_of_the_documentation_is_a_configuration() {
+    let page = include_str!("../../docs/sinks.md");
+    let example = page.split("```toml").nth(1).unwrap();
+    let config = tables(example.split("```").next().unwrap());
+    let kinds: Vec<_> = config.iter().map(|sink| sink.kind()).collect();
+    assert_eq!(kinds, ["serial", "tcp", "mcap"]);
+}
