@@ -1,4 +1,5 @@
 //! Files of frames and of JSON lines, on sound and on full disks.
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
 
 mod common;
 

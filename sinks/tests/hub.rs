@@ -1,4 +1,5 @@
 //! The sender's side: no allocation, no waiting, refusal of bad tables.
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
 
 mod common;
 
@@ -76,8 +77,11 @@ fn sending_neither_allocates_nor_waits() {
 
     let mut times = Vec::with_capacity(10_000);
     let before = COUNT.get();
-    for n in 0..10_000 {
-        std::thread::sleep(Duration::from_micros(150));
+    for n in 0..10_000_u32 {
+        if n.is_multiple_of(10) {
+            // A frame's packets come together, and the sinks' threads have fallen asleep before.
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let message = pose(n);
         let start = Instant::now();
         hub.send(&message).unwrap();
@@ -151,7 +155,15 @@ fn a_pause_stops_poses_alone() {
     hub.send(&pose(1)).unwrap();
     assert!(until(|| file(&hub) == 2));
     hub.set_paused(99, true); // no such sink
-    hub.set_rate(99, None);
+    assert_eq!(hub.set_rate(99, Some(5.0)), None);
+    assert_eq!(hub.set_rate(1, Some(5.0)), Some(5.0));
+    assert_eq!(
+        hub.set_rate(1, Some(50.0)),
+        Some(10.0),
+        "its table allows 10 Hz"
+    );
+    assert_eq!(hub.set_rate(1, None), Some(10.0));
+    assert_eq!(hub.set_rate(2, None), None);
 }
 
 #[test]
@@ -274,4 +286,13 @@ fn bad_tables_are_refused_with_key_value_and_range() {
         let said = refused("[[sink]]\ntype = \"mcap\"\npath = \"a.mcap\"");
         assert!(said.contains("built without the feature `mcap`"), "{said}");
     }
+}
+
+#[test]
+fn the_example_of_the_documentation_is_a_configuration() {
+    let page = include_str!("../../docs/sinks.md");
+    let example = page.split("```toml").nth(1).unwrap();
+    let config = tables(example.split("```").next().unwrap());
+    let kinds: Vec<_> = config.iter().map(|sink| sink.kind()).collect();
+    assert_eq!(kinds, ["serial", "tcp", "mcap"]);
 }

@@ -1,4 +1,5 @@
 //! MCAP recordings, read back with the format's own library.
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
 #![cfg(feature = "mcap")]
 
 mod common;

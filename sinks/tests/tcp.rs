@@ -1,4 +1,5 @@
 //! The server: clients over loopback and Unix sockets, in the clear and with a key.
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
 
 mod common;
 

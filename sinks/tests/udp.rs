@@ -1,4 +1,5 @@
 //! UDP over loopback.
+#![allow(clippy::unwrap_used)] // helpers outside of test functions
 
 mod common;
 
