@@ -232,8 +232,8 @@ impl Default for Smoothing {
             },
             along: OneEuro {
                 min_cutoff_hz: 1.0,
-                beta: 5.0,
-                derivative_cutoff_hz: 1.0,
+                beta: 3.0,
+                derivative_cutoff_hz: 0.5,
             },
             confidence_floor: 0.3,
             reset_gap_ms: 500,

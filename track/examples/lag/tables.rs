@@ -165,28 +165,30 @@ pub fn sweep(motions: &[Box<dyn Motion>]) -> Result<(), Fault> {
         }
     }
     let root: [fn(&Score) -> f32; 2] = [|s| s.root_mm, |s| s.shake_mm];
-    heads("along: min_cutoff_hz, beta (root rms mm / acceleration error mm/frame²)");
+    heads(
+        "along: min_cutoff_hz, beta, derivative_cutoff_hz (root rms mm / acceleration error mm/frame²)",
+    );
     row(motions, "raw", usual, |r| &r.raw, root)?;
-    for min_cutoff_hz in [0.5, 1.0, 2.0] {
-        for beta in [2.0, 5.0, 10.0] {
-            let mut config = usual;
-            config.smoothing.along.min_cutoff_hz = min_cutoff_hz;
-            config.smoothing.along.beta = beta;
-            row(
-                motions,
-                &format!("{min_cutoff_hz}, {beta}"),
-                config,
-                |r| &r.smooth,
-                root,
-            )?;
+    for min_cutoff_hz in [0.5, 1.0] {
+        for beta in [2.0, 3.0, 5.0] {
+            for derivative_cutoff_hz in [0.3, 0.5, 1.0] {
+                let mut config = usual;
+                config.smoothing.along = OneEuro {
+                    min_cutoff_hz,
+                    beta,
+                    derivative_cutoff_hz,
+                };
+                let name = format!("{min_cutoff_hz}, {beta}, {derivative_cutoff_hz}");
+                row(motions, &name, config, |r| &r.smooth, root)?;
+            }
         }
     }
     let start: [fn(&Score) -> f32; 2] = [|s| s.turn_deg, |s| s.place_mm];
     heads("prediction: settle_ms, velocity_ms, turn_damping_ms, rest_deg_s (rms ° / rms mm)");
     row(motions, "last fit", usual, |r| &r.last_raw, start)?;
     for settle_ms in [0.0, 40.0, 80.0] {
-        for velocity_ms in [30.0, 50.0, 80.0] {
-            for damping in [0.0, 50.0, 100.0, 200.0] {
+        for velocity_ms in [30.0, 50.0] {
+            for damping in [50.0, 100.0, 200.0] {
                 for rest in [0.0, 80.0, 120.0] {
                     let config = prediction(|p| {
                         (p.settle_ms, p.velocity_ms) = (settle_ms, velocity_ms);
