@@ -158,7 +158,9 @@ impl Gaps {
     ///
     /// ```
     /// let mut gaps = neuralsmpl_zenoh::counters::Gaps::default();
-    /// [7, 8, 11, 10, 12].map(|sequence| gaps.see(sequence)); // 10 comes late, 9 never
+    /// for sequence in [7, 8, 11, 10, 12] {
+    ///     gaps.see(sequence); // 10 comes late, 9 never
+    /// }
     /// assert_eq!(gaps.lost(), 1);
     /// ```
     pub fn see(&mut self, sequence: u32) {
@@ -190,12 +192,13 @@ mod tests {
     #[test]
     fn gaps_survive_a_wrap_and_a_restart() {
         let mut gaps = Gaps::default();
-        [u32::MAX - 1, u32::MAX, 0, 2].map(|s| gaps.see(s));
-        assert_eq!(gaps.lost(), 1);
-        [5000, 5001].map(|s| gaps.see(s));
-        assert_eq!(gaps.lost(), 1 + 4997);
-        [0, 1, 2].map(|s| gaps.see(s)); // restarted
-        assert_eq!(gaps.lost(), 1 + 4997);
+        let mut lost = |sequences: &[u32]| {
+            sequences.iter().for_each(|sequence| gaps.see(*sequence));
+            gaps.lost()
+        };
+        assert_eq!(lost(&[u32::MAX - 1, u32::MAX, 0, 2]), 1);
+        assert_eq!(lost(&[5000, 5001]), 1 + 4997);
+        assert_eq!(lost(&[0, 1, 2]), 1 + 4997, "the sender has restarted");
     }
 
     #[test]

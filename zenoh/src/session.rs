@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use zenoh::{Config, Session};
+use zenoh::{Config, Session, Wait};
 
 use crate::address::{EndpointError, check_endpoint};
 use crate::config::{DEFAULT_ROUTER, Link};
@@ -133,13 +133,15 @@ impl Setup {
     /// # Errors
     /// [`SessionError::Open`].
     pub async fn open(self) -> Result<Session, SessionError> {
-        let endpoints = self.endpoints;
-        zenoh::open(self.config)
-            .await
-            .map_err(|error| SessionError::Open {
-                endpoints,
-                message: error.to_string(),
-            })
+        let Setup { config, endpoints } = self;
+        // Zenoh's future blocks the thread that first polls it, until the session is open.
+        let opened = tokio::task::spawn_blocking(|| zenoh::open(config).wait()).await;
+        let message = match opened {
+            Ok(Ok(session)) => return Ok(session),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        Err(SessionError::Open { endpoints, message })
     }
 }
 
