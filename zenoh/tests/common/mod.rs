@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -117,14 +118,26 @@ pub fn endpoint(port: u16) -> String {
     format!("tcp/127.0.0.1:{port}")
 }
 
+/// A port that nobody listens on. Below the range from which systems take ports for outgoing
+/// connections, so that it stays free while its owner is away.
+fn free_port(free: impl Fn(u16) -> bool) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = std::process::id().wrapping_mul(97);
+    let port = || {
+        let offset = start.wrapping_add(NEXT.fetch_add(1, Relaxed).into());
+        12_000 + (offset % 20_000) as u16
+    };
+    std::iter::repeat_with(port)
+        .find(|port| free(*port))
+        .unwrap()
+}
+
 pub fn free_tcp_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    free_port(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
 }
 
 pub fn free_udp_port() -> u16 {
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.local_addr().unwrap().port()
+    free_port(|port| UdpSocket::bind(("127.0.0.1", port)).is_ok())
 }
 
 /// A client session of the test itself.
