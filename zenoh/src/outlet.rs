@@ -143,8 +143,9 @@ impl Outlet {
     fn put(&self, message: &Message, frame: &[u8]) -> zenoh::Result<()> {
         if let Some((publisher, read)) = &self.json
             && read.load(Relaxed)
+            && let Some(packet) = json::packet(message)
         {
-            publisher.put(json::packet(message).to_string()).wait()?;
+            publisher.put(json::line(&packet)).wait()?;
         }
         self.frames.put(frame).wait()
     }

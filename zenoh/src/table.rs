@@ -13,6 +13,9 @@ use crate::keys::Camera;
 use crate::limits::MAX_WATCHED;
 use crate::watch::News;
 
+/// A time as long as this says that clocks differ, or that nothing comes.
+const MAX_SHOWN_US: u64 = 10_000_000;
+
 /// All rows.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -70,7 +73,7 @@ impl Table {
         );
         let _ = writeln!(
             text,
-            "{:<16} {:<16} {:<5} {:>7} {:>7} {:>7} {:>8} {:>8} {:>6} {:>7} {:>7} {:>6}  {}",
+            "{:<16} {:<16} {:<5} {:>7} {:>7} {:>7} {:>8} {:>8} {:>6} {:>7} {:>7} {:>6}  faults",
             "site",
             "camera",
             "alive",
@@ -82,8 +85,7 @@ impl Table {
             "lost",
             "damaged",
             "dropped",
-            "temp_c",
-            "faults"
+            "temp_c"
         );
         for (camera, row) in &mut self.rows {
             row.render(&mut text, camera, seconds, now_us);
@@ -144,7 +146,10 @@ impl Row {
     fn render(&mut self, text: &mut String, camera: &Camera, seconds: f64, now_us: u64) {
         let rate = std::mem::take(&mut self.poses) as f64 / seconds;
         let persons = std::mem::take(&mut self.persons).len();
-        let milliseconds = |us: u64| format!("{:.1}", us as f64 / 1e3);
+        let milliseconds = |us: u64| match us {
+            0..MAX_SHOWN_US => format!("{:.1}", us as f64 / 1e3),
+            _ => format!(">{}", MAX_SHOWN_US / 1000),
+        };
         let age = self
             .pose_time_us
             .map(|time| milliseconds(now_us.saturating_sub(time)));

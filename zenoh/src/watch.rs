@@ -7,14 +7,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use neuralsmpl_packet::Message;
 use neuralsmpl_packet::frame::Accumulator;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use zenoh::Session;
 use zenoh::sample::{Sample, SampleKind};
 
 use crate::config::Link;
-use crate::json as packets;
+use crate::json;
 use crate::keys::{Camera, ROOT, Topic, parse};
 use crate::limits::WATCH_QUEUE;
 use crate::session::{Role, SessionError, Setup, close, follow_router};
@@ -157,7 +158,7 @@ async fn show(
         }
     }
     if overrun.load(Relaxed) > 0 && options.json {
-        writeln!(out, "{}", json!({ "overrun": overrun.load(Relaxed) }))?;
+        writeln!(out, "{{\"overrun\":{}}}", overrun.load(Relaxed))?;
     }
     Ok(())
 }
@@ -265,18 +266,42 @@ fn read(sample: &Sample, packet: fn(Camera, Message) -> News) -> Vec<News> {
 }
 
 /// One line of JSON.
-fn line(news: &News) -> Value {
-    let (camera, key, value) = match news {
-        News::Packet(camera, message) => (camera, "packet", packets::packet(message)),
-        News::Kept(camera, message) => (camera, "kept", packets::packet(message)),
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    site: &'a str,
+    camera: &'a str,
+    received_us: u64,
+    #[serde(flatten)]
+    what: What<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum What<'a> {
+    Packet(Option<json::Packet>),
+    Kept(Option<json::Packet>),
+    Damaged { topic: &'static str, frames: u32 },
+    Alive(bool),
+    Bridge(&'a Value),
+}
+
+fn line(news: &News) -> String {
+    let (camera, what) = match news {
+        News::Packet(camera, message) => (camera, What::Packet(json::packet(message))),
+        News::Kept(camera, message) => (camera, What::Kept(json::packet(message))),
         News::Damaged(camera, topic, frames) => {
-            let value = json!({ "topic": topic.suffix(), "frames": frames });
-            (camera, "damaged", value)
+            let (topic, frames) = (topic.suffix(), *frames);
+            (camera, What::Damaged { topic, frames })
         }
-        News::Alive(camera, alive) => (camera, "alive", Value::from(*alive)),
-        News::Bridge(camera, value) => (camera, "bridge", value.clone()),
+        News::Alive(camera, alive) => (camera, What::Alive(*alive)),
+        News::Bridge(camera, value) => (camera, What::Bridge(value)),
     };
-    json!({ "site": camera.site, "camera": camera.name, "received_us": now_us(), key: value })
+    json::line(&Line {
+        site: &camera.site,
+        camera: &camera.name,
+        received_us: now_us(),
+        what,
+    })
 }
 
 /// Microseconds since the Unix epoch on this machine's clock.
@@ -284,4 +309,29 @@ fn now_us() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_micros() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_who_and_what() {
+        let camera = Camera {
+            site: "hall".into(),
+            name: "north".into(),
+        };
+        let parse = |news: News| -> Value { serde_json::from_str(&line(&news)).unwrap() };
+        let packet = Message::Status(neuralsmpl_packet::StatusRepr::default());
+        let value = parse(News::Packet(camera.clone(), packet));
+        assert_eq!(
+            (&value["site"], &value["camera"]),
+            (&"hall".into(), &"north".into())
+        );
+        assert_eq!(value["packet"]["kind"], "status");
+        assert_eq!(parse(News::Alive(camera.clone(), false))["alive"], false);
+        let damaged = parse(News::Damaged(camera, Topic::PoseJson, 3));
+        assert_eq!(damaged["damaged"]["topic"], "pose/json");
+        assert_eq!(damaged["damaged"]["frames"], 3);
+    }
 }
