@@ -141,7 +141,7 @@ impl Hub {
         ));
         build::warn(config, context, &shared.name);
         let mut sink = build::build(config, index, context)?;
-        let open = worker::first_open(&mut *sink, &shared);
+        let state = worker::first_open(&mut *sink, &shared);
         let again = {
             let (config, context) = (config.clone(), Arc::clone(context));
             move || build::build(&config, index, &context).map_err(|e| e.to_string())
@@ -151,7 +151,7 @@ impl Hub {
             .stack_size(STACK)
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || worker::run(sink, open, &(Box::new(again) as worker::Build), &shared)
+                move || worker::run(sink, state, &(Box::new(again) as worker::Build), &shared)
             })
             .map_err(resource("thread"))?;
         Ok(Lane {

@@ -32,6 +32,8 @@ mod error;
 mod folder;
 mod frame;
 mod grabber;
+#[cfg(feature = "gstreamer")]
+mod gst;
 mod jpeg;
 pub mod limits;
 mod load;
@@ -39,6 +41,8 @@ mod mjpeg;
 mod open;
 mod pattern;
 mod stream;
+#[cfg(feature = "v4l2")]
+mod v4l2;
 mod y4m;
 mod yuv;
 

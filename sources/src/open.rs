@@ -111,6 +111,9 @@ fn movie(_: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError
     })
 }
 
+#[cfg(feature = "v4l2")]
+use crate::v4l2::camera;
+
 #[cfg(not(feature = "v4l2"))]
 fn camera(_: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
     Err(SourceError::Feature {
@@ -118,6 +121,14 @@ fn camera(_: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceErro
         feature: "v4l2",
         remedy: "build with it, or pipe: ffmpeg -f v4l2 -i IT -pix_fmt yuv420p -f yuv4mpegpipe - | … --source -",
     })
+}
+
+#[cfg(feature = "gstreamer")]
+fn pipeline_source(
+    description: &str,
+    config: &SourceConfig,
+) -> Result<Box<dyn Source>, SourceError> {
+    Ok(Box::new(crate::gst::Pipeline::open(description, config)?))
 }
 
 #[cfg(not(feature = "gstreamer"))]
