@@ -141,4 +141,23 @@ proptest! {
         let last = payloads.last().map(|payload| Message::parse(payload));
         prop_assert_eq!(last, Some(Ok(message)));
     }
+
+    #[test]
+    fn frames_between_garbage_all_arrive(
+        parts in prop::collection::vec(
+            (prop::collection::vec(any::<u8>(), 0..600), message()),
+            1..6,
+        ),
+    ) {
+        let mut stream = Vec::new();
+        for (garbage, message) in &parts {
+            stream.extend(garbage);
+            stream.push(0);
+            stream.extend(frame(message));
+        }
+        let (payloads, _) = receive([stream.as_slice()]);
+        let received: Vec<_> = payloads.iter().map(|p| Message::parse(p)).collect();
+        let sent: Vec<_> = parts.iter().map(|(_, message)| Ok(*message)).collect();
+        prop_assert_eq!(received, sent);
+    }
 }
