@@ -27,6 +27,7 @@ pub use error::BackboneError;
 pub use inspect::{NamedArray, NetworkProbe, Part, RegionMemory};
 pub use landmarks::Backbone;
 pub use locate::{LocateOptions, Locator, Person};
+pub(crate) use looks::{OTHER_SIDE, SIDED};
 pub use looks::{Opinion, Opinions};
 pub use neuralsmpl_kernels::{Isa, Placed};
 pub use observations::{LANDMARKS, Landmark, NetworkPose, Observations};

@@ -9,7 +9,7 @@ use glam::{Vec2, Vec3};
 use image::RgbImage;
 use neuralsmpl_health::plan::MemoryPlan;
 
-use super::Estimator;
+use super::{Estimator, sides};
 use super::person::bounds;
 use super::prepare::observe;
 use crate::backbone::{BackboneError, Detection, region_from_body};
@@ -112,6 +112,8 @@ impl Default for Found {
 pub(super) struct Slot {
     start: Pose,
     vertices: Vec<Vec3>,
+    /// Looks that exchanged the person's sides.
+    contrary: u32,
     found: Found,
 }
 
@@ -120,6 +122,7 @@ impl Slot {
         Self {
             start: Pose::default(),
             vertices: vec![Vec3::ZERO; body.vertices.len()],
+            contrary: 0,
             found: Found::default(),
         }
     }
@@ -179,7 +182,8 @@ impl Estimator {
 
     /// Makes the person in `slot` ready to be fitted after a look: observation, and the start of
     /// least energy among the expected pose, the backbone's and, where nothing was expected, the
-    /// landmarks'.
+    /// landmarks'. A look that sees chest and back exchanged is not believed at first
+    /// ([`sides`]).
     ///
     /// # Panics
     /// When `slot` is not below [`MAX_PERSONS`].
@@ -199,14 +203,20 @@ impl Estimator {
         set_targets(opinion, &region, intrinsics, observation);
         let body = &self.pack.body;
         let fitter = self.engine.cpu();
-        let (mut start, mut kind) = match expected {
-            Some(pose) => (pose.clone(), StartKind::Expected),
-            None => (
-                self.initializer.pose(body, fitter, observation),
-                StartKind::Landmarks,
-            ),
+        let contrary = &mut self.followed[slot].contrary;
+        let (mut start, mut kind, believed) = match expected {
+            Some(pose) => {
+                fitter.workspace.forward(body, observation, pose);
+                let believed = sides::believed(&fitter.workspace.keypoints, observation, contrary);
+                (pose.clone(), StartKind::Expected, believed)
+            }
+            None => {
+                *contrary = 0;
+                let pose = self.initializer.pose(body, fitter, observation);
+                (pose, StartKind::Landmarks, true)
+            }
         };
-        if let Some(pose) = &seen.pose {
+        if let Some(pose) = seen.pose.as_ref().filter(|_| believed) {
             let mut other = decode(pose, body, &region, intrinsics);
             if let Some(expected) = expected {
                 other.betas = expected.betas;

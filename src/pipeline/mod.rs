@@ -3,6 +3,7 @@
 mod follow;
 mod person;
 mod prepare;
+mod sides;
 
 use std::time::Instant;
 
