@@ -101,7 +101,7 @@ pub struct Motion {
     pub max_speed_m_s: f32,
 }
 
-/// One-Euro filter: the cutoff is `min_cutoff_hz + beta × speed`.
+/// One-Euro filter: the cutoff is `min_cutoff_hz + beta × speed`. A table of it holds all three keys.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OneEuro {
@@ -129,6 +129,10 @@ pub struct Smoothing {
     pub confidence_floor: f32,
     /// The filters begin anew after so long without a fit, ms: 10 to 60 000.
     pub reset_gap_ms: u32,
+    /// A fit that did not start from the person's previous pose begins the filters anew if its body, or
+    /// its joints in the mean, are turned farther than this from the prediction, degrees: 0 (always) to
+    /// 180 (never).
+    pub restart_deg: f32,
     /// A body farther than this from its prediction is an impossible jump, metres: 0.05 to 100.
     pub jump_m: f32,
     /// A `global_orient` farther than this from its prediction is an impossible jump, degrees: 10 to 180.
@@ -228,11 +232,12 @@ impl Default for Smoothing {
             },
             along: OneEuro {
                 min_cutoff_hz: 1.0,
-                beta: 5.0,
-                derivative_cutoff_hz: 1.0,
+                beta: 3.0,
+                derivative_cutoff_hz: 0.5,
             },
             confidence_floor: 0.3,
             reset_gap_ms: 500,
+            restart_deg: 15.0,
             jump_m: 1.0,
             jump_deg: 120.0,
             jump_frames: 2,
@@ -349,6 +354,7 @@ impl Config {
         )?;
         range("smoothing.confidence_floor", s.confidence_floor, 0.01, 1.0)?;
         range("smoothing.reset_gap_ms", s.reset_gap_ms, 10.0, 60e3)?;
+        range("smoothing.restart_deg", s.restart_deg, 0.0, 180.0)?;
         range("smoothing.jump_m", s.jump_m, 0.05, 100.0)?;
         range("smoothing.jump_deg", s.jump_deg, 10.0, 180.0)?;
         range("smoothing.jump_frames", s.jump_frames, 1.0, 100.0)?;
@@ -363,9 +369,9 @@ fn range(
     most: f64,
 ) -> Result<(), ConfigError> {
     let found = found.into();
-    // f32 settings come with their rounding; a bound written in decimal is within.
-    let slack = 1e-6 * most.abs();
-    if (least - slack..=most + slack).contains(&found) {
+    // A bound written in decimal is within, whatever f32 makes of it.
+    let slack = |bound: f64| 1e-6 * bound.abs();
+    if (least - slack(least)..=most + slack(most)).contains(&found) {
         return Ok(());
     }
     Err(ConfigError {

@@ -1,6 +1,6 @@
 //! One followed person.
 
-use crate::config::Config;
+use crate::config::{Config, Smoothing};
 use crate::counters::Counters;
 use crate::limits::MIN_STEP_US;
 use crate::math::{between, seconds};
@@ -98,17 +98,23 @@ impl Identity {
         }
     }
 
+    fn expected(&self, config: &Config) -> Option<Pose> {
+        let body = self.body.as_ref()?;
+        let mut pose = Pose {
+            betas: body.shape.betas(),
+            ..Pose::default()
+        };
+        body.motion
+            .predict(&config.prediction, &mut pose, seconds(self.since_us));
+        Some(pose)
+    }
+
     pub(crate) fn predict(&self, config: &Config) -> Prediction {
         let dt = seconds(self.since_us);
         let max_age = 1e-3 * config.max_age_ms as f32;
         Prediction {
             id: self.id,
-            pose: self.body.as_ref().map(|body| {
-                let mut pose = Pose::default();
-                body.motion.predict(&config.prediction, &mut pose, dt);
-                pose.betas = body.shape.betas();
-                pose
-            }),
+            pose: self.expected(config),
             sight: self.sight_motion.carry(&config.prediction, &self.sight, dt),
             age_us: self.age_us,
             confidence: self.quality * (1.0 - seconds(self.age_us) / max_age).max(0.0),
@@ -199,12 +205,12 @@ impl Identity {
         counters: &mut Counters,
     ) -> bool {
         let gap_us = 1_000 * u64::from(config.smoothing.reset_gap_ms);
-        if self.body.is_none() {
+        let Some(expected) = self.expected(config) else {
             return true;
-        }
+        };
         let count = if self.clock_broke {
             &mut counters.reset_clock
-        } else if measured.restarted {
+        } else if measured.restarted && elsewhere(&config.smoothing, &expected, &measured.pose) {
             &mut counters.reset_restart
         } else if self.since_fit_us > gap_us {
             &mut counters.reset_gap
@@ -216,12 +222,10 @@ impl Identity {
     }
 
     fn is_jump(&self, config: &Config, pose: &Pose) -> bool {
-        let Some(body) = &self.body else {
+        let Some(expected) = self.expected(config) else {
             return false;
         };
         let dt = seconds(self.since_us);
-        let mut expected = Pose::default();
-        body.motion.predict(&config.prediction, &mut expected, dt);
         let far = config.smoothing.jump_m + config.prediction.max_speed_m_s * dt;
         let turn = between(expected.rotations[0], pose.rotations[0]).length();
         expected.translation.distance(pose.translation) > far
@@ -303,4 +307,14 @@ impl Identity {
             self.estimate.raw
         };
     }
+}
+
+/// Whether a fit from another start has come out elsewhere than expected: the whole body, or its joints
+/// in the mean.
+fn elsewhere(config: &Smoothing, expected: &Pose, fitted: &Pose) -> bool {
+    let pairs = expected.rotations.iter().zip(&fitted.rotations);
+    let angles = pairs.map(|(a, b)| between(*a, *b).length());
+    let mean = angles.sum::<f32>() / expected.rotations.len() as f32;
+    let body = between(expected.rotations[0], fitted.rotations[0]).length();
+    mean.max(body) >= config.restart_deg.to_radians()
 }

@@ -145,7 +145,8 @@ pub struct Measurement {
     pub quality: f32,
     /// Where the fitted body is in the picture.
     pub sight: Sight,
-    /// The fit did not start from this person's previous pose: the filters begin anew.
+    /// The fit did not start from this person's previous pose: the filters begin anew, unless it has
+    /// come out where the person is expected.
     pub restarted: bool,
 }
 

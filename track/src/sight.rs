@@ -3,9 +3,6 @@
 use crate::config::{Association, Merge};
 use crate::person::Sight;
 
-/// Fewest common points that say something.
-const MIN_POINTS: usize = 3;
-
 /// Dearest that either part of a cost can be.
 const MAX_COST: f32 = 2.0;
 
@@ -40,17 +37,16 @@ fn box_cost(a: &Sight, b: &Sight) -> f32 {
 
 /// Weighted mean distance of the points that both have, over the size of `a`'s box.
 fn points_distance(a: &Sight, b: &Sight) -> Option<f32> {
-    let (mut sum, mut weights, mut count) = (0.0, 0.0, 0);
+    let (mut sum, mut weights) = (0.0, 0.0);
     for k in 0..a.points_px.len() {
         let weight = a.points_weight[k] * b.points_weight[k];
         if weight > 0.0 {
             sum += weight * a.points_px[k].distance(b.points_px[k]);
             weights += weight;
-            count += 1;
         }
     }
     let distance = sum / (weights * a.size());
-    (count >= MIN_POINTS && distance.is_finite()).then_some(distance)
+    (weights > 0.0 && distance.is_finite()).then_some(distance)
 }
 
 /// Cost of taking the candidate seen at `b` for the person expected at `a`, 0 to 2.

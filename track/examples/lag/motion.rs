@@ -5,7 +5,7 @@ use std::f32::consts::TAU;
 use glam::{Quat, Vec3};
 use neuralsmpl_track::{MAX_JOINTS, Pose};
 
-use crate::body::{facing_camera, joint};
+use crate::body::facing_camera;
 use crate::random::Random;
 
 /// A motion.
@@ -97,24 +97,22 @@ const STRIDE_HZ: f32 = 0.95;
 const CIRCLE_M: f32 = 1.5;
 const WALK_M_S: f32 = 1.2;
 
-/// Gait: joint, axis, degrees of (mean, first, second harmonic), phase of the left side in strides.
-const GAIT: [(&str, Vec3, [f32; 3], f32); 7] = [
-    ("hip", Vec3::X, [-10.0, 22.0, 4.0], 0.0),
-    ("knee", Vec3::X, [28.0, 24.0, 14.0], 0.2),
-    ("ankle", Vec3::X, [-4.0, 10.0, 6.0], 0.55),
-    ("shoulder", Vec3::Y, [0.0, 14.0, 2.0], 0.5),
-    ("elbow", Vec3::Y, [-25.0, 12.0, 2.0], 0.45),
-    ("wrist", Vec3::Z, [0.0, 5.0, 2.0], 0.4),
-    ("foot", Vec3::X, [0.0, 8.0, 8.0], 0.3),
+/// Gait: joint, index of the left one, axis, degrees of (mean, first, second harmonic), phase of the left side in strides.
+const GAIT: [(&str, usize, Vec3, [f32; 3], f32); 7] = [
+    ("hip", 1, Vec3::X, [-10.0, 22.0, 4.0], 0.0),
+    ("knee", 4, Vec3::X, [28.0, 24.0, 14.0], 0.2),
+    ("ankle", 7, Vec3::X, [-4.0, 10.0, 6.0], 0.55),
+    ("shoulder", 16, Vec3::Y, [0.0, 14.0, 2.0], 0.5),
+    ("elbow", 18, Vec3::Y, [-25.0, 12.0, 2.0], 0.45),
+    ("wrist", 20, Vec3::Z, [0.0, 5.0, 2.0], 0.4),
+    ("foot", 10, Vec3::X, [0.0, 8.0, 8.0], 0.3),
 ];
 
 fn walk(pose: &mut Pose, t: f32) {
     let phase = STRIDE_HZ * t;
-    for (side, shift, mirror) in [("left", 0.0, 1.0), ("right", 0.5, -1.0)] {
-        for (name, axis, degrees, at) in GAIT {
-            let Some(j) = joint(&format!("{side}_{name}")) else {
-                continue;
-            };
+    for (side, shift, mirror) in [(0, 0.0, 1.0), (1, 0.5, -1.0)] {
+        for (name, left, axis, degrees, at) in GAIT {
+            let j = left + side; // right joints follow the left ones
             let p = TAU * (phase + shift + at);
             let angle = degrees[0] + degrees[1] * p.sin() + degrees[2] * (2.0 * p).sin();
             // The T-pose's arms turn down first; what turns about y or z is mirrored.
@@ -156,6 +154,6 @@ impl Motion for Generated {
     }
 
     fn seconds(&self) -> f32 {
-        60.0
+        180.0
     }
 }

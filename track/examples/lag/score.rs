@@ -7,8 +7,11 @@ use crate::body::places;
 use crate::motion::Motion;
 
 /// Delays tried, seconds.
-const DELAYS_S: [f32; 2] = [-0.1, 0.5];
-const DELAY_STEP_S: f32 = 0.01;
+const DELAYS_S: [f32; 2] = [-0.1, 0.4];
+const DELAY_STEP_S: f32 = 0.02;
+
+/// About so many frames of a series are enough for them.
+const DELAY_FRAMES: usize = 900;
 
 /// Figures of a series of estimates.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,8 +28,10 @@ pub struct Score {
     pub shake_mm: f32,
     /// Delay at which the rotations fit the truth best, ms.
     pub lag_ms: f32,
-    /// The same of the translation.
-    pub root_lag_ms: f32,
+    /// The same of the translation across the line of sight (x and y).
+    pub across_lag_ms: f32,
+    /// The same of the translation along it (z).
+    pub along_lag_ms: f32,
 }
 
 fn mean(sum: f64, count: usize) -> f32 {
@@ -73,35 +78,44 @@ pub fn score(motion: &dyn Motion, series: &[(f32, Pose)], delays: bool) -> Score
     out.root_mm = 1e3 * mean(root, series.len()).sqrt();
     out.shake_mm = 1e3 * mean(shake, bends);
     if delays {
-        let most = DELAYS_S[1];
-        let late: Vec<_> = series.iter().filter(|(t, _)| *t > most).collect();
-        out.lag_ms = 1e3
-            * delay(|d| {
-                late.iter()
-                    .map(|(t, pose)| turns(pose, &motion.at(t - d)))
-                    .sum()
-            });
-        out.root_lag_ms = 1e3
-            * delay(|d| {
-                let far = |(t, pose): &&(f32, Pose)| {
-                    pose.translation
-                        .distance_squared(motion.at(t - d).translation)
-                };
-                late.iter().map(|s| f64::from(far(s))).sum()
-            });
+        [out.lag_ms, out.across_lag_ms, out.along_lag_ms] = lags(motion, series);
     }
     out
 }
 
-/// Where `cost` is least: the best of a grid, then the vertex of the parabola through its neighbours.
-fn delay(cost: impl Fn(f32) -> f64) -> f32 {
+/// Delays of the rotations, and of the translation across and along the line of sight, ms.
+fn lags(motion: &dyn Motion, series: &[(f32, Pose)]) -> [f32; 3] {
+    let every = (series.len() / DELAY_FRAMES).max(1);
+    let late = series
+        .iter()
+        .filter(|(t, _)| *t > DELAYS_S[1])
+        .step_by(every);
     let steps = ((DELAYS_S[1] - DELAYS_S[0]) / DELAY_STEP_S).round() as usize;
+    let mut costs = [
+        vec![0.0; steps + 1],
+        vec![0.0; steps + 1],
+        vec![0.0; steps + 1],
+    ];
+    for (t, pose) in late {
+        for k in 0..=steps {
+            let truth = motion.at(t - (DELAYS_S[0] + DELAY_STEP_S * k as f32));
+            let apart = pose.translation - truth.translation;
+            costs[0][k] += turns(pose, &truth);
+            costs[1][k] += f64::from(apart.truncate().length_squared());
+            costs[2][k] += f64::from(apart.z * apart.z);
+        }
+    }
+    costs.map(|c| 1e3 * least(&c))
+}
+
+/// Where the cost is least, seconds: the best of the grid, then the vertex of the parabola through its
+/// neighbours.
+fn least(costs: &[f64]) -> f32 {
     let at = |k: usize| DELAYS_S[0] + DELAY_STEP_S * k as f32;
-    let costs: Vec<f64> = (0..=steps).map(|k| cost(at(k))).collect();
-    let best = (0..=steps)
+    let best = (0..costs.len())
         .min_by(|&a, &b| costs[a].total_cmp(&costs[b]))
         .unwrap_or(0);
-    if best == 0 || best == steps {
+    if best == 0 || best + 1 == costs.len() {
         return at(best);
     }
     let (a, b, c) = (costs[best - 1], costs[best], costs[best + 1]);
