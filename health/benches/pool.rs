@@ -1,15 +1,32 @@
 //! The pool against the system's allocator: single requests, and what a network's session asks
-//! for in one run (large tensors held over a few operators, many small vectors).
+//! for in one run (large tensors held over a few operators, many small vectors). Times are
+//! processor time of the measuring thread, so that other programs hardly disturb them.
+#![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use neuralsmpl_health::pool::{self, Lock, PoolAllocator};
+use rustix::time::{ClockId, clock_gettime};
 
 #[global_allocator]
 static ALLOCATOR: PoolAllocator = PoolAllocator::system();
+
+/// Processor time of this thread.
+fn clock() -> Duration {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
+}
+
+/// Processor time of `rounds` calls.
+fn spent(rounds: u64, mut call: impl FnMut()) -> Duration {
+    let begun = clock();
+    (0..rounds).for_each(|_| call());
+    clock() - begun
+}
 
 /// Sizes of one run's requests, bytes: tensors of a MobileNet-like network at 256 × 256, each with
 /// four small vectors of its shape.
@@ -22,9 +39,9 @@ fn session() -> Vec<Vec<u8>> {
         .enumerate()
     {
         let mut tensor = Vec::<u8>::with_capacity(kib << 10);
-        // One byte a page: who faults here, pays here.
-        for _ in (0..kib << 10).step_by(4096) {
-            tensor.push(1);
+        // One write a page: who faults here, pays here.
+        for room in tensor.spare_capacity_mut().iter_mut().step_by(4096) {
+            room.write(1);
         }
         held.push(tensor);
         for small in [16, 32, 48, 64] {
@@ -44,19 +61,18 @@ fn pairs(c: &mut Criterion) {
             Ok(layout) => layout,
             Err(_) => continue,
         };
+        // SAFETY: not empty; freed at once with the same layout.
+        let through = || unsafe { ALLOCATOR.dealloc(black_box(ALLOCATOR.alloc(layout)), layout) };
         group.bench_function(format!("system, {size} B"), |b| {
-            // SAFETY: not empty; freed at once with the same layout.
-            b.iter(|| unsafe { System.dealloc(black_box(System.alloc(layout)), layout) });
+            // SAFETY: as above.
+            let pair = || unsafe { System.dealloc(black_box(System.alloc(layout)), layout) };
+            b.iter_custom(|rounds| spent(rounds, pair));
         });
         group.bench_function(format!("through, {size} B"), |b| {
-            // SAFETY: as above.
-            b.iter(|| unsafe { ALLOCATOR.dealloc(black_box(ALLOCATOR.alloc(layout)), layout) });
+            b.iter_custom(|rounds| spent(rounds, through));
         });
         group.bench_function(format!("pool, {size} B"), |b| {
-            pool::scope(|| {
-                // SAFETY: as above.
-                b.iter(|| unsafe { ALLOCATOR.dealloc(black_box(ALLOCATOR.alloc(layout)), layout) });
-            });
+            b.iter_custom(|rounds| pool::scope(|| spent(rounds, through)));
         });
     }
     group.finish();
@@ -64,9 +80,10 @@ fn pairs(c: &mut Criterion) {
 
 fn sessions(c: &mut Criterion) {
     let mut group = c.benchmark_group("session");
-    group.bench_function("system", |b| b.iter(|| black_box(session()).len()));
+    let run = || drop(black_box(session()));
+    group.bench_function("system", |b| b.iter_custom(|rounds| spent(rounds, run)));
     group.bench_function("pool", |b| {
-        b.iter(|| pool::scope(|| black_box(session()).len()));
+        b.iter_custom(|rounds| pool::scope(|| spent(rounds, run)));
     });
     group.finish();
 }
@@ -77,13 +94,15 @@ fn across(c: &mut Criterion) {
         let (give, take) = mpsc::sync_channel::<Vec<u8>>(64);
         let other = std::thread::spawn(move || take.into_iter().for_each(drop));
         group.bench_function(name, |b| {
-            b.iter(|| {
-                let block = if inside {
-                    pool::scope(|| Vec::with_capacity(4096))
-                } else {
-                    Vec::with_capacity(4096)
-                };
-                give.send(block)
+            b.iter_custom(|rounds| {
+                spent(rounds, || {
+                    let block = if inside {
+                        pool::scope(|| Vec::with_capacity(4096))
+                    } else {
+                        Vec::with_capacity(4096)
+                    };
+                    let _ = give.send(block);
+                })
             });
         });
         drop(give);

@@ -55,7 +55,7 @@ pub const STATUS_LINE: usize = 256;
 /// Longest time that percentiles tell apart, µs: a minute.
 pub const LONGEST_TIME_US: u64 = 60_000_000;
 
-/// Significant digits of percentiles: 0.1 %, in 139 kB a series.
+/// Significant digits of percentiles: 0.1 %, in 68 kB a series.
 pub const TIME_DIGITS: u8 = 3;
 
 /// Connections to the endpoint at once: a scraper, a probe, a person.

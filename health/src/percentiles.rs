@@ -11,7 +11,7 @@ use crate::metrics::Stage;
 /// Times of one kind: from 1 µs to a minute, to three digits. Recording never allocates.
 #[derive(Debug, Clone)]
 pub struct Percentiles {
-    histogram: Histogram<u64>,
+    histogram: Histogram<u32>,
 }
 
 /// The usual percentiles of a series.
@@ -69,7 +69,7 @@ impl Percentiles {
 
     /// Bytes of the counts.
     pub fn bytes(&self) -> u64 {
-        (self.histogram.distinct_values() * size_of::<u64>()) as u64
+        (self.histogram.distinct_values() * size_of::<u32>()) as u64
     }
 }
 

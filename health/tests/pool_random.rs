@@ -128,13 +128,15 @@ fn apply(blocks: &mut Vec<Block>, index: usize, step: &Step, elsewhere: &SyncSen
         }
         Step::FreeElsewhere { which } => {
             let which = which % blocks.len();
-            elsewhere.send(blocks.swap_remove(which)).unwrap();
+            let block = blocks.swap_remove(which);
+            // A sender that waits allocates what its thread keeps.
+            pool::outside(|| elsewhere.send(block)).unwrap();
         }
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_order(steps in prop::collection::vec(step(), 1..300)) {
@@ -159,6 +161,6 @@ proptest! {
         other.join().unwrap();
         let stats = pool::stats();
         prop_assert_eq!((stats.used, stats.blocks), (0, 0));
-        prop_assert!(stats.peak <= stats.reserved + 4096);
+        prop_assert!(stats.peak <= stats.reserved);
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn check(config: &SinkConfig, index: usize) -> Result<(), SinkError> 
     let at = At(index);
     at.range("queue", common.queue, MIN_QUEUE..=MAX_QUEUE)?;
     if let Some(rate) = common.rate_hz {
-        at.range("rate_hz", rate, 0.01..=1000.0)?;
+        at.range("rate_hz", rate, 0.01..=MAX_RATE_MHZ as f32 / 1e3)?;
     }
     if common.name.is_some_and(|n| n.is_empty() || n.len() > 64) {
         return at.wrong(

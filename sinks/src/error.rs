@@ -33,7 +33,10 @@ pub enum SinkError {
     },
     /// The file with the pre-shared key cannot be used.
     #[error(
-        "sink[{index}].key_file {}: {found}, expected {expected}; make one with `(umask 077; openssl rand -hex 32 > {})`", path.display(), path.display()
+        "sink[{index}].key_file {}: {found}, expected {expected}; \
+         make one with `(umask 077; openssl rand -hex 32 > {})`",
+        path.display(),
+        path.display()
     )]
     Key {
         /// Position in the list, from 0.

@@ -2,11 +2,12 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use neuralsmpl_packet::frame::DELIMITER;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::item::{Item, Numbering};
 use crate::limits::WRITE_BATCH;
@@ -78,10 +79,13 @@ impl FileSink {
         }
         let mut options = OpenOptions::new();
         let file = options
-            .read(self.format == Format::Lines)
             .append(true)
             .create(true)
+            // A pipe that nobody reads is a fault to wait out, not a reason to hang.
+            .custom_flags(OFlags::NONBLOCK.bits() as i32)
             .open(self.rotation.path())?;
+        let flags = fcntl_getfl(&file)?;
+        fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
         self.rotation.sync_folder();
         Ok(file)
     }
@@ -139,8 +143,9 @@ impl FileSink {
     /// Whether the file ends within a line.
     fn torn(&self) -> bool {
         let mut last = [b'\n'];
-        if let (Some(file), Some(at)) = (&self.file, self.length.checked_sub(1)) {
-            let _ = file.read_at(&mut last, at);
+        if let Some(at) = self.length.checked_sub(1) {
+            let file = File::open(self.rotation.path());
+            let _ = file.and_then(|file| file.read_at(&mut last, at));
         }
         last != [b'\n']
     }

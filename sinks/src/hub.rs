@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::thread::{Builder, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use neuralsmpl_packet::command::Operation;
 use neuralsmpl_packet::reply::Outcome;
@@ -13,7 +13,7 @@ use crate::build::{self, Context};
 use crate::config::SinkConfig;
 use crate::control::{CommandToken, Desk, Inbox, inbox};
 use crate::item::Item;
-use crate::limits::{COMMANDS, MAX_DEADLINE, REPLIES, STACK};
+use crate::limits::{COMMANDS, MAX_DEADLINE, MAX_RATE_MHZ, REPLIES, STACK};
 use crate::queue::{Bell, Queue};
 use crate::sink::Shared;
 use crate::stats::count;
@@ -58,6 +58,8 @@ struct Lane {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     thin: Thin,
+    /// The rate in its table.
+    most_hz: Option<f32>,
     paused: bool,
     /// Number of the next packet that is meant for the sink.
     number: u32,
@@ -141,7 +143,7 @@ impl Hub {
         ));
         build::warn(config, context, &shared.name);
         let mut sink = build::build(config, index, context)?;
-        let open = worker::first_open(&mut *sink, &shared);
+        let state = worker::first_open(&mut *sink, &shared);
         let again = {
             let (config, context) = (config.clone(), Arc::clone(context));
             move || build::build(&config, index, &context).map_err(|e| e.to_string())
@@ -151,13 +153,14 @@ impl Hub {
             .stack_size(STACK)
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || worker::run(sink, open, &(Box::new(again) as worker::Build), &shared)
+                move || worker::run(sink, state, &(Box::new(again) as worker::Build), &shared)
             })
             .map_err(resource("thread"))?;
         Ok(Lane {
             shared,
             thread: Some(thread),
             thin: Thin::new(common.rate_hz),
+            most_hz: common.rate_hz,
             paused: false,
             number: 0,
             buffers: build::buffers(config),
@@ -213,21 +216,20 @@ impl Hub {
     ///
     /// On a server, rate and pause are those of all its clients.
     pub fn apply(&mut self, token: CommandToken, command: &CommandRepr) -> Option<ReplyRepr> {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
         let mut reply = ReplyRepr {
+            time_us: since_epoch.map_or(0, |time| time.as_micros() as u64),
             request: command.sequence,
             operation: command.operation,
-            value: command.argument,
             ..ReplyRepr::default()
         };
         match command.operation {
-            Operation::SetRate => match command.argument {
-                0 => self.set_rate(token.sink, None),
-                // Beyond it, an interval would round to nothing.
-                1..=1_000_000 => {
-                    self.set_rate(token.sink, Some(command.argument as f32 / 1_000.0));
-                }
-                _ => reply.outcome = Outcome::InvalidArgument,
-            },
+            Operation::SetRate if command.argument <= MAX_RATE_MHZ => {
+                let asked = command.argument as f32 / 1e3;
+                let rate = self.set_rate(token.sink, (asked > 0.0).then_some(asked));
+                reply.value = rate.map_or(0, |hz| (hz * 1e3).round() as u32);
+            }
+            Operation::SetRate => reply.outcome = Outcome::InvalidArgument,
             Operation::Pause => self.set_paused(token.sink, true),
             Operation::Resume => self.set_paused(token.sink, false),
             Operation::Unknown(_) => reply.outcome = Outcome::UnknownOperation,
@@ -247,12 +249,17 @@ impl Hub {
         lane.shared.bell.ring();
     }
 
-    /// Changes how many poses a second of each person go to a sink; `None` sends all. Commands
-    /// use it through [`CommandToken::sink`].
-    pub fn set_rate(&mut self, sink: usize, rate_hz: Option<f32>) {
-        if let Some(lane) = self.lanes.get_mut(sink) {
-            lane.thin.set(rate_hz);
-        }
+    /// Changes how many poses a second of each person go to a sink, and returns the rate in
+    /// force, Hz: no more than its table allows. `None` is all. Commands use it through
+    /// [`CommandToken::sink`].
+    pub fn set_rate(&mut self, sink: usize, rate_hz: Option<f32>) -> Option<f32> {
+        let lane = self.lanes.get_mut(sink)?;
+        let rate = match (rate_hz, lane.most_hz) {
+            (Some(asked), Some(most)) => Some(asked.min(most)),
+            (asked, most) => asked.or(most),
+        };
+        lane.thin.set(rate);
+        rate
     }
 
     /// Stops poses to a sink, or lets them pass again; other packets go on.

@@ -26,6 +26,9 @@ pub const COMMANDS: usize = 16;
 /// Replies that wait for a sink.
 pub const REPLIES: usize = 16;
 
+/// Highest rate that a command may ask for, mHz: no camera is faster.
+pub const MAX_RATE_MHZ: u32 = 1_000_000;
+
 /// Persons whose rate is tracked by a sink; the one not seen for longest makes room.
 pub const PERSON_SLOTS: usize = 32;
 

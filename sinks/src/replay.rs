@@ -87,6 +87,7 @@ struct Frames {
 }
 
 /// One step through a recording.
+#[allow(clippy::large_enum_variant)] // lives on the stack for one call
 enum Step {
     Packet(u64, Message),
     Unknown,

@@ -63,6 +63,14 @@ impl Rotation {
         Ok(())
     }
 
+    /// Deletes the file that is written, if it is one.
+    #[cfg(feature = "mcap")]
+    pub fn discard(&self) {
+        if fs::metadata(&self.path).is_ok_and(|meta| meta.is_file()) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+
     /// Makes the folder where it is missing.
     pub fn make_folder(&self) -> io::Result<()> {
         fs::create_dir_all(self.folder())

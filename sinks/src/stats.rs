@@ -116,7 +116,7 @@ pub struct SinkStats<'a> {
     pub refused_clients: u64,
     /// Clients disconnected because they read too slowly.
     pub slow_clients: u64,
-    /// Where a server listens.
+    /// Where a server listens; `None` as well while that changes.
     pub address: Option<SocketAddr>,
 }
 
@@ -191,7 +191,7 @@ impl Counters {
             control_overflows: self.control_overflows.load(Relaxed),
             refused_clients: self.refused_clients.load(Relaxed),
             slow_clients: self.slow_clients.load(Relaxed),
-            address: self.address.lock().ok().and_then(|slot| *slot),
+            address: self.address.try_lock().ok().and_then(|slot| *slot),
         }
     }
 }

@@ -40,32 +40,33 @@ impl Backoff {
 }
 
 /// Whether a sink is open, or why not.
-enum State {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum State {
     Open,
     Failed(DropCause),
 }
 
 /// Opens a sink for the first time; a fault is noted and waited out.
-pub(crate) fn first_open(sink: &mut dyn Sink, shared: &Shared) -> bool {
+pub(crate) fn first_open(sink: &mut dyn Sink, shared: &Shared) -> State {
     match sink.open(shared) {
         Ok(()) => {
             shared.counters.connected.store(true, Relaxed);
-            true
+            State::Open
         }
         Err(fault) => {
             note(shared, &fault, "waiting for it");
             sink.release();
-            false
+            State::Failed(fault.cause)
         }
     }
 }
 
 /// Runs the sink until the sender closes it.
-pub(crate) fn run(sink: Box<dyn Sink>, open: bool, build: &Build, shared: &Shared) {
-    let mut next = Some((sink, open));
+pub(crate) fn run(sink: Box<dyn Sink>, state: State, build: &Build, shared: &Shared) {
+    let mut next = Some((sink, state));
     let mut backoff = Backoff::new();
-    while let Some((mut sink, open)) = next.take() {
-        let driven = catch_unwind(AssertUnwindSafe(|| drive(&mut *sink, open, shared)));
+    while let Some((mut sink, state)) = next.take() {
+        let driven = catch_unwind(AssertUnwindSafe(|| drive(&mut *sink, state, shared)));
         if driven.is_ok() {
             break;
         }
@@ -84,7 +85,11 @@ pub(crate) fn run(sink: Box<dyn Sink>, open: bool, build: &Build, shared: &Share
 }
 
 /// Builds until it succeeds or the sender closes.
-fn rebuild(build: &Build, shared: &Shared, backoff: &mut Backoff) -> Option<(Box<dyn Sink>, bool)> {
+fn rebuild(
+    build: &Build,
+    shared: &Shared,
+    backoff: &mut Backoff,
+) -> Option<(Box<dyn Sink>, State)> {
     loop {
         backoff.fail();
         while Instant::now() < backoff.due {
@@ -95,40 +100,37 @@ fn rebuild(build: &Build, shared: &Shared, backoff: &mut Backoff) -> Option<(Box
             wait(None, shared, Some(backoff.due));
         }
         match catch_unwind(AssertUnwindSafe(build)) {
-            Ok(Ok(sink)) => return Some((sink, false)),
+            Ok(Ok(sink)) => return Some((sink, State::Failed(DropCause::Unavailable))),
             Ok(Err(message)) => shared.counters.failed(&message),
             Err(_) => count(&shared.counters.panics),
         }
     }
 }
 
-fn drive(sink: &mut dyn Sink, open: bool, shared: &Shared) {
+fn drive(sink: &mut dyn Sink, mut state: State, shared: &Shared) {
     let mut backoff = Backoff::new();
-    let mut state = State::Open;
-    if !open {
-        state = State::Failed(DropCause::Unavailable);
+    if matches!(state, State::Failed(_)) {
         backoff.fail();
     }
     loop {
-        if let State::Failed(cause) = state {
-            if Instant::now() >= backoff.due {
-                match sink.open(shared) {
-                    Ok(()) => {
-                        log::info!("{}: open again", shared.name);
-                        shared.counters.connected.store(true, Relaxed);
-                        state = State::Open;
-                    }
-                    Err(fault) => {
-                        shared.counters.failed(&fault.message);
-                        log::debug!("{}", fault.message);
-                        sink.release();
-                        backoff.fail();
-                    }
+        if matches!(state, State::Failed(_)) && Instant::now() >= backoff.due {
+            match sink.open(shared) {
+                Ok(()) => {
+                    log::info!("{}: open again", shared.name);
+                    shared.counters.connected.store(true, Relaxed);
+                    state = State::Open;
+                }
+                Err(fault) => {
+                    shared.counters.failed(&fault.message);
+                    log::debug!("{}", fault.message);
+                    sink.release();
+                    backoff.fail();
+                    state = State::Failed(fault.cause);
                 }
             }
-            if matches!(state, State::Failed(_)) {
-                drain(shared, cause);
-            }
+        }
+        if let State::Failed(cause) = state {
+            drain(shared, cause);
         }
         if matches!(state, State::Open) {
             match turn(sink, shared) {
@@ -220,4 +222,106 @@ fn drain(shared: &Shared, cause: DropCause) {
 fn note(shared: &Shared, fault: &Fault, what_now: &str) {
     shared.counters.failed(&fault.message);
     log::warn!("{}: {}; {what_now}", shared.name, fault.message);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+    use std::thread;
+
+    use neuralsmpl_packet::{Message, StatusRepr};
+
+    use super::*;
+    use crate::config::Policy;
+    use crate::control::{Desk, inbox};
+    use crate::item::Item;
+    use crate::queue::{Bell, Queue};
+
+    /// Panics at its third packet, and its successor never.
+    struct Fragile {
+        sound: bool,
+        taken: u32,
+    }
+
+    impl Sink for Fragile {
+        fn open(&mut self, _shared: &Shared) -> Result<(), Fault> {
+            Ok(())
+        }
+
+        fn write(&mut self, _item: &Item, shared: &Shared) -> Result<(), Fault> {
+            self.taken += 1;
+            assert!(self.sound || self.taken < 3, "the third packet");
+            shared.counters.sent(1, 1);
+            Ok(())
+        }
+
+        fn release(&mut self) {}
+    }
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared::new(
+            "fragile".to_owned(),
+            "test",
+            Queue::new(1_000, Policy::DropOldest),
+            Bell::new().unwrap(),
+            Desk::new(0, inbox()),
+        ))
+    }
+
+    #[test]
+    fn a_sink_that_panics_is_counted_and_built_anew() {
+        let shared = shared();
+        let built = Arc::new(AtomicU32::new(0));
+        let build: Build = {
+            let built = Arc::clone(&built);
+            Box::new(move || match built.fetch_add(1, SeqCst) {
+                0 => panic!("building fails as well"),
+                1 => Err("not yet".to_owned()),
+                _ => Ok(Box::new(Fragile {
+                    sound: true,
+                    taken: 0,
+                })),
+            })
+        };
+        let thread = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let sink = Box::new(Fragile {
+                    sound: false,
+                    taken: 0,
+                });
+                run(sink, State::Open, &build, &shared);
+            })
+        };
+        let item = Item::new(&Message::Status(StatusRepr::default())).unwrap();
+        let sent = || shared.counters.look("", "", 0, 0).sent;
+        let start = Instant::now();
+        while sent() < 10 && start.elapsed() < Duration::from_secs(30) {
+            shared.queue.push(item, &shared.counters);
+            shared.bell.ring();
+            thread::sleep(Duration::from_millis(5));
+        }
+        shared.close(Instant::now() + Duration::from_secs(5));
+        thread.join().unwrap();
+        let stats = shared.counters.look("", "", 0, 0);
+        assert!(stats.sent >= 10, "{stats:?}");
+        assert_eq!(stats.panics, 2, "one of the sink, one of its maker");
+        assert_eq!(built.load(SeqCst), 3);
+        assert!(!stats.connected);
+    }
+
+    #[test]
+    fn waits_grow_to_a_limit_and_start_again_after_success() {
+        let mut backoff = Backoff::new();
+        assert!(backoff.due <= Instant::now());
+        for _ in 0..20 {
+            backoff.fail();
+        }
+        let left = backoff.due.saturating_duration_since(Instant::now());
+        assert!(left <= BACKOFF_MAX && left > BACKOFF_MAX / 2, "{left:?}");
+        backoff.succeed();
+        backoff.fail();
+        assert!(backoff.due <= Instant::now() + BACKOFF_MIN);
+    }
 }

@@ -2,7 +2,8 @@
 //! `cargo run --release -p neuralsmpl-sources --example grab -- SOURCE [KEY=VALUE ...]`
 //!
 //! SOURCE is what `neuralsmpl run --source` takes. Keys are those of `[source]` in TOML, such as
-//! `pace='"every-frame"'` or `fps=15`; `frames=N` ends after N frames.
+//! `pace='"every-frame"'` or `fps=15`; `frames=N` ends after N frames, and `save=FILE.png` keeps the
+//! last one.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -19,30 +20,44 @@ fn main() -> ExitCode {
     }
 }
 
-fn config() -> Result<(SourceConfig, u64), String> {
+struct Plan {
+    config: SourceConfig,
+    frames: u64,
+    save: Option<String>,
+}
+
+fn plan() -> Result<Plan, String> {
     let mut arguments = std::env::args().skip(1);
     let source = arguments
         .next()
         .ok_or("usage: grab SOURCE [KEY=VALUE ...]")?;
     let mut table = toml::Table::new();
     table.insert("source".to_owned(), source.into());
-    let mut frames = u64::MAX;
+    let (mut frames, mut save) = (u64::MAX, None);
     for argument in arguments {
-        match argument.strip_prefix("frames=") {
-            Some(n) => frames = n.parse().map_err(|e| format!("{argument}: {e}"))?,
-            None => table.extend(
-                argument
-                    .parse::<toml::Table>()
-                    .map_err(|e| format!("{argument}: {e}"))?,
-            ),
+        if let Some(n) = argument.strip_prefix("frames=") {
+            frames = n.parse().map_err(|e| format!("{argument}: {e}"))?;
+        } else if let Some(path) = argument.strip_prefix("save=") {
+            save = Some(path.to_owned());
+        } else {
+            let keys = argument.parse::<toml::Table>();
+            table.extend(keys.map_err(|e| format!("{argument}: {e}"))?);
         }
     }
     let config = table.try_into().map_err(|e| e.to_string())?;
-    Ok((config, frames))
+    Ok(Plan {
+        config,
+        frames,
+        save,
+    })
 }
 
 fn run() -> Result<(), String> {
-    let (config, frames) = config()?;
+    let Plan {
+        config,
+        frames,
+        save,
+    } = plan()?;
     let mut grabber = Grabber::start(&config).map_err(|e| e.to_string())?;
     println!("   fps  size        age ms  captured overtaken missed corrupt reopened  state");
     let (mut seen, mut since, mut in_second) = (0, Instant::now(), 0);
@@ -76,6 +91,10 @@ fn run() -> Result<(), String> {
             if s.connected { "open" } else { "not open" },
         );
         (since, in_second) = (Instant::now(), 0);
+    }
+    if let Some(path) = save {
+        let picture = &grabber.current().image;
+        picture.save(&path).map_err(|e| format!("{path}: {e}"))?;
     }
     match grabber.last_error() {
         Some(error) if grabber.stats().failed => Err(error),

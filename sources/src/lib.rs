@@ -32,13 +32,21 @@ mod error;
 mod folder;
 mod frame;
 mod grabber;
+#[cfg(feature = "gstreamer")]
+mod gst;
+#[cfg(feature = "h264")]
+mod h264;
 mod jpeg;
 pub mod limits;
 mod load;
 mod mjpeg;
+#[cfg(feature = "h264")]
+mod mp4;
 mod open;
 mod pattern;
 mod stream;
+#[cfg(feature = "v4l2")]
+mod v4l2;
 mod y4m;
 mod yuv;
 

@@ -92,7 +92,10 @@ impl Mjpeg {
                             }
                         }
                         _ => {
-                            return End::Broken(self.at.max(2), "a JPEG frame with a broken header");
+                            return End::Broken(
+                                self.at.max(2),
+                                "a JPEG frame with a broken header",
+                            );
                         }
                     }
                 }
@@ -138,7 +141,8 @@ impl Unpack for Mjpeg {
             },
             End::Broken(len, cause) => {
                 // A damaged length may have led past the next frame's start.
-                let next = memchr::memmem::find(&bytes[2..len.max(2)], &SOI);
+                let seen = &bytes[2..(len + 2).clamp(2, bytes.len())];
+                let next = memchr::memmem::find(seen, &SOI);
                 Step::Bad(next.map_or(len, |at| at + 2), cause.to_owned())
             }
             End::More => Step::Need(bytes.len() + CHUNK),

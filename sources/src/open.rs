@@ -102,6 +102,9 @@ fn is_mp4(path: &Path) -> std::io::Result<bool> {
     Ok(head.get(4..8).is_some_and(|name| boxes.contains(&name)))
 }
 
+#[cfg(feature = "h264")]
+use crate::h264::movie;
+
 #[cfg(not(feature = "h264"))]
 fn movie(_: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
     Err(SourceError::Feature {
@@ -111,6 +114,9 @@ fn movie(_: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError
     })
 }
 
+#[cfg(feature = "v4l2")]
+use crate::v4l2::camera;
+
 #[cfg(not(feature = "v4l2"))]
 fn camera(_: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceError> {
     Err(SourceError::Feature {
@@ -118,6 +124,14 @@ fn camera(_: &Path, config: &SourceConfig) -> Result<Box<dyn Source>, SourceErro
         feature: "v4l2",
         remedy: "build with it, or pipe: ffmpeg -f v4l2 -i IT -pix_fmt yuv420p -f yuv4mpegpipe - | … --source -",
     })
+}
+
+#[cfg(feature = "gstreamer")]
+fn pipeline_source(
+    description: &str,
+    config: &SourceConfig,
+) -> Result<Box<dyn Source>, SourceError> {
+    Ok(Box::new(crate::gst::Pipeline::open(description, config)?))
 }
 
 #[cfg(not(feature = "gstreamer"))]

@@ -99,6 +99,8 @@ pub(crate) struct Stream {
     end: usize,
     skip: u64,
     ended: bool,
+    /// Whether what was left at the end has been judged.
+    closed: bool,
     /// When the byte at `start` came, and when the last one did.
     head_came: Instant,
     last_came: Instant,
@@ -157,6 +159,7 @@ impl Stream {
             end: 0,
             skip: 0,
             ended: false,
+            closed: false,
             head_came: now,
             last_came: now,
             clock: Clock::start(),
@@ -250,10 +253,12 @@ impl Stream {
 
     /// After the last byte.
     fn finish(&mut self) -> Result<Read, SourceError> {
-        let rest = self
-            .unpack
-            .as_ref()
-            .and_then(|u| u.rest(&self.buffer[self.start..self.end]));
+        let left = &self.buffer[self.start..self.end];
+        let rest = match &self.unpack {
+            Some(unpack) if !self.closed => unpack.rest(left),
+            _ => None,
+        };
+        self.closed = true;
         self.start = self.end;
         if let Some(cause) = rest {
             return Err(self.corrupt(cause));
@@ -274,7 +279,8 @@ impl Stream {
                 source_name: self.name.clone(),
                 cause,
             })?;
-        (self.start, self.end, self.skip, self.ended) = (0, 0, 0, false);
+        (self.start, self.end, self.skip) = (0, 0, 0);
+        (self.ended, self.closed) = (false, false);
         self.frames_since_start = 0;
         self.unpack = None;
         Ok(Read::Idle)

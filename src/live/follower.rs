@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use glam::{Mat3, Quat, Vec2};
+use glam::{Mat3, Quat, Vec2, Vec3};
 use image::RgbImage;
 use neuralsmpl_track::{
     Assignment, Candidate, Config as TrackConfig, ConfigError, Measurement, PersonId, Reason,
@@ -71,6 +71,8 @@ pub struct FrameReport {
     pub fitted: usize,
     /// Why the detector ran, if it did.
     pub detector: Option<Reason>,
+    /// People looked at.
+    pub looks: u64,
     /// People whom a look failed.
     pub failed_looks: u32,
     /// Fits with values that are not usable.
@@ -165,6 +167,11 @@ impl Follower {
     /// The last fault of a network, taken away.
     pub fn take_error(&mut self) -> Option<BackboneError> {
         self.last_error.take()
+    }
+
+    /// Keypoints of a body in this pose, camera frame, metres.
+    pub fn keypoints_of(&mut self, pose: &neuralsmpl_track::Pose) -> Vec<Vec3> {
+        self.estimator.keypoints_of(&pose_of(pose))
     }
 
     /// The people of the last frame, oldest identity first.
@@ -341,6 +348,7 @@ impl Follower {
             .and_then(|pose| self.estimator.region_of(pose, intrinsics));
         let region = from_pose.or(self.records[slot].region)?;
         let fresh = expected.is_none();
+        report.looks += 1;
         match self.estimator.look(slot, region, image, intrinsics, fresh) {
             Ok(true) => {}
             Ok(false) => return None,

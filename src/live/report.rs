@@ -99,6 +99,8 @@ pub struct Summary {
     pub corrupt: u64,
     /// Milliseconds by stage: p50, p90, p99, greatest.
     pub stages_ms: Vec<(String, [f64; 4])>,
+    /// Milliseconds from taking a frame to its queued packets: p50, p90, p99, greatest.
+    pub frame_ms: [f64; 4],
     /// Milliseconds by which frames were later than the deadline: p50, p90, p99, greatest.
     pub late_by_ms: [f64; 4],
     /// Gradient steps, people, what was given up for time.
@@ -298,6 +300,7 @@ impl Session {
                 .summaries()
                 .map(|(stage, times)| (stage.name().to_owned(), four(&times)))
                 .collect(),
+            frame_ms: four(&self.frame_times.summary()),
             late_by_ms: four(&self.over_deadline.summary()),
             spent: *self.follower.scheduler().spent(),
             costs_ms: self.follower.scheduler().costs(),
@@ -323,7 +326,7 @@ impl Session {
         );
         plan.add(
             "percentiles",
-            self.stages.bytes() + self.over_deadline.bytes(),
+            self.stages.bytes() + self.frame_times.bytes() + self.over_deadline.bytes(),
             "times by stage",
         );
         plan.add(

@@ -54,6 +54,8 @@ pub struct Session {
     pub(super) status_due: Instant,
     pub(super) started: Instant,
     pub(super) stages: StagePercentiles,
+    /// From taking a frame to its queued packets.
+    pub(super) frame_times: Percentiles,
     pub(super) over_deadline: Percentiles,
     pub(super) counts: Counts,
 }
@@ -141,6 +143,7 @@ impl Session {
             status_due: started,
             started,
             stages: StagePercentiles::new(),
+            frame_times: Percentiles::new(),
             over_deadline: Percentiles::new(),
             counts: Counts::default(),
         })
@@ -301,6 +304,7 @@ impl Session {
             Some(done.saturating_duration_since(captured)),
         ];
         self.stages.record(&stages);
+        self.frame_times.record(done - taken);
         self.metrics.frame_done(&Measured {
             stages,
             steps: report.steps,

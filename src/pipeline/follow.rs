@@ -149,6 +149,14 @@ impl Estimator {
         region_around(workspace, intrinsics)
     }
 
+    /// Keypoints of the body in this pose, camera frame, metres.
+    pub fn keypoints_of(&mut self, pose: &Pose) -> Vec<Vec3> {
+        let (body, observation) = (&self.pack.body, &self.observations[0]);
+        let workspace = &mut self.engine.cpu().workspace;
+        workspace.forward(body, observation, pose);
+        workspace.keypoints.clone()
+    }
+
     /// Looks at a region for the person in `slot`; with `refine` once more where it sat badly. False
     /// where it shows nobody.
     ///

@@ -150,7 +150,7 @@ mod tests {
     fn more_call_sites_than_slots() {
         let limiter = Limiter::new(1000);
         for key in 1..=4 * LOG_SITES as u64 {
-            assert!(held(limiter.admit(key * 0x9e37_79b9_7f4a_7c15, key)).is_some());
+            assert!(held(limiter.admit(key.wrapping_mul(0x9e37_79b9_7f4a_7c15), key)).is_some());
         }
     }
 

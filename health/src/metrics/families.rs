@@ -111,7 +111,7 @@ impl Families {
         )?;
         let reloads = new.counters(
             "neuralsmpl_reloads_total",
-            "Reloads of pack and configuration, by result",
+            "Reloads of the pack, by result",
             "result",
         )?;
         new.constants(setup)?;

@@ -282,7 +282,7 @@ impl Metrics {
         self.families.paused.set(paused.into());
     }
 
-    /// A reload of pack or configuration, taken or refused.
+    /// A reload of the pack, taken or refused.
     pub fn reloaded(&self, taken: bool) {
         let families = &self.families;
         let counter = if taken {

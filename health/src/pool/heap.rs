@@ -106,10 +106,10 @@ impl Heap {
     /// `block` came from this heap for `layout` and is not used any more.
     pub(super) unsafe fn free(&self, block: NonNull<u8>, layout: Layout) {
         let Some(layout) = padded(layout) else { return };
-        // SAFETY: the caller's block, with the alignment it was allocated with.
-        unsafe { self.lock().deallocate(block, layout.align()) };
         self.shrink(cost(layout));
         self.blocks.fetch_sub(1, Ordering::Relaxed);
+        // SAFETY: the caller's block, with the alignment it was allocated with.
+        unsafe { self.lock().deallocate(block, layout.align()) };
     }
 
     /// Leaves a block for the next [`Heap::allocate`] to take back: waits for nobody.
@@ -118,6 +118,9 @@ impl Heap {
     /// `block` came from this heap for `layout` and is not used any more.
     pub(super) unsafe fn leave(&self, block: NonNull<u8>, layout: Layout) {
         let Some(layout) = padded(layout) else { return };
+        // Before the block is published: its next owner counts it as soon as it is.
+        self.shrink(cost(layout));
+        self.blocks.fetch_sub(1, Ordering::Relaxed);
         let freed = block.cast::<Freed>().as_ptr();
         let mut next = self.freed.load(Ordering::Relaxed);
         loop {
@@ -139,8 +142,6 @@ impl Heap {
                 Err(now) => next = now,
             }
         }
-        self.shrink(cost(layout));
-        self.blocks.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Resizes a block, in place where that is possible; `None` leaves it as it was.
@@ -162,16 +163,24 @@ impl Heap {
         let moved = unsafe { tlsf.reallocate(block, new) }?;
         drop(tlsf);
         self.allocations.fetch_add(1, Ordering::Relaxed);
-        self.grow(cost(new));
-        self.shrink(cost(old));
+        // Both were held at once only if it moved.
+        if moved == block {
+            self.shrink(cost(old));
+            self.grow(cost(new));
+        } else {
+            self.grow(cost(new));
+            self.shrink(cost(old));
+        }
         Some(moved)
     }
 
     pub(super) fn read(&self) -> Reading {
+        let reserved = self.len.load(Ordering::Relaxed);
         Reading {
-            reserved: self.len.load(Ordering::Relaxed),
-            used: self.used.load(Ordering::Relaxed),
-            peak: self.peak.load(Ordering::Relaxed),
+            reserved,
+            // The sum of upper bounds may be a little more than there is.
+            used: self.used.load(Ordering::Relaxed).min(reserved),
+            peak: self.peak.load(Ordering::Relaxed).min(reserved),
             blocks: self.blocks.load(Ordering::Relaxed),
             allocations: self.allocations.load(Ordering::Relaxed),
         }
@@ -231,7 +240,6 @@ mod tests {
         // SAFETY: fresh memory which outlives `heap`.
         assert!(unsafe { heap.give(region) });
         test(&heap);
-        drop(heap);
         // SAFETY: allocated above.
         unsafe { std::alloc::dealloc(memory.as_ptr(), layout) };
     }

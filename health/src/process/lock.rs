@@ -2,16 +2,11 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
 
 use rustix::mm::MlockAllFlags;
 use rustix::process::{Resource, getrlimit};
+use rustix::thread::{CapabilitySet, capabilities};
 use serde::{Deserialize, Serialize};
-
-use super::probe::Probe;
-
-/// `CAP_IPC_LOCK`: lifts the limit.
-const CAP_IPC_LOCK: u64 = 1 << 14;
 
 /// Which pages of the process stay in memory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,17 +32,12 @@ pub struct LockLimit {
 }
 
 impl LockLimit {
-    /// Of this process, now.
+    /// Of this thread, now.
     pub fn read() -> Self {
-        let capabilities = Probe::open(Path::new("/proc/self/status")).and_then(|status| {
-            status.text(|text| {
-                let line = text.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-                u64::from_str_radix(line.trim(), 16).ok()
-            })
-        });
         LockLimit {
             bytes: getrlimit(Resource::Memlock).current,
-            exempt: capabilities.is_some_and(|set| set & CAP_IPC_LOCK != 0),
+            exempt: capabilities(None)
+                .is_ok_and(|sets| sets.effective.contains(CapabilitySet::IPC_LOCK)),
         }
     }
 

@@ -42,6 +42,8 @@ struct Recording {
     channels: Channels,
     /// Packets that are in no chunk yet.
     waiting: u64,
+    /// Whether any chunk was written.
+    kept: bool,
     bytes: usize,
     flush_at: Instant,
 }
@@ -83,6 +85,14 @@ impl McapSink {
     fn begin(&mut self) -> McapResult<()> {
         self.rotation.make_folder()?;
         self.rotation.retire()?;
+        let begun = self.begin_file();
+        if begun.is_err() {
+            self.rotation.discard();
+        }
+        begun
+    }
+
+    fn begin_file(&mut self) -> McapResult<()> {
         let file = File::create(self.rotation.path())?;
         self.rotation.sync_folder();
         let twin = file.try_clone()?;
@@ -100,6 +110,7 @@ impl McapSink {
             twin,
             channels,
             waiting: 0,
+            kept: false,
             bytes: 0,
             flush_at: Instant::now() + self.chunk(),
         });
@@ -209,6 +220,7 @@ impl McapSink {
         recording.flush_at = Instant::now() + chunk;
         match recording.writer.flush() {
             Ok(()) => {
+                recording.kept = true;
                 shared.counters.sent(waiting, bytes);
                 Ok(())
             }
@@ -266,7 +278,13 @@ impl Sink for McapSink {
     }
 
     fn release(&mut self) {
-        self.recording = None;
+        // A disk that stays full must not gather files that hold nothing.
+        if let Some(recording) = self.recording.take()
+            && !recording.kept
+        {
+            drop(recording);
+            self.rotation.discard();
+        }
     }
 
     fn finish(&mut self, shared: &Shared) {

@@ -120,24 +120,28 @@ impl Client {
     }
 
     /// Adds a packet to its backlog.
-    pub fn send(&mut self, item: &Item) -> Result<(), Parting> {
+    pub fn send(&mut self, item: &Item, shared: &Shared) -> Result<(), Parting> {
         let sequence = self.numbering.of(item);
-        self.queue(item, sequence)
+        self.queue(item, sequence, shared)
     }
 
     /// Adds a packet that goes to this client alone.
-    pub fn send_extra(&mut self, item: &Item) -> Result<(), Parting> {
+    pub fn send_extra(&mut self, item: &Item, shared: &Shared) -> Result<(), Parting> {
         let sequence = self.numbering.extra();
-        self.queue(item, sequence)
+        self.queue(item, sequence, shared)
     }
 
-    fn queue(&mut self, item: &Item, sequence: u32) -> Result<(), Parting> {
+    fn queue(&mut self, item: &Item, sequence: u32, shared: &Shared) -> Result<(), Parting> {
         let (frame, len) = item.frame(sequence);
         let need = match self.session {
             Session::Plain => len,
             _ => len + NOISE,
         };
-        if self.out.len() - self.pos + need > self.budget {
+        let lag = |client: &Self| client.out.len() - client.pos;
+        if lag(self) + need > self.budget {
+            self.flush(shared)?;
+        }
+        if lag(self) + need > self.budget {
             return Err(Parting::Slow);
         }
         self.make_room(need);

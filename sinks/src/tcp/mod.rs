@@ -160,7 +160,7 @@ impl Sink for Tcp {
             return Ok(());
         }
         self.each(shared, |client| match client.ready() {
-            true => client.send(item),
+            true => client.send(item, shared),
             false => Ok(()),
         });
         Ok(())
@@ -171,7 +171,7 @@ impl Sink for Tcp {
         while let Some((id, reply)) = shared.desk.reply() {
             if let Ok(item) = Item::new(&reply) {
                 self.each(shared, |client| match client.id == id {
-                    true => client.send_extra(&item),
+                    true => client.send_extra(&item, shared),
                     false => Ok(()),
                 });
             }
