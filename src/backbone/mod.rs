@@ -30,5 +30,5 @@ pub use locate::{LocateOptions, Locator, Person};
 pub use looks::{Opinion, Opinions};
 pub use neuralsmpl_kernels::{Isa, Placed};
 pub use observations::{LANDMARKS, Landmark, NetworkPose, Observations};
-pub use region::{region_from_box, region_from_detection, region_from_points};
+pub use region::{region_from_body, region_from_box, region_from_detection, region_from_points};
 pub use workers::Workers;

@@ -5,7 +5,6 @@
 mod backend;
 mod bench;
 mod bench_net;
-mod camera;
 mod console;
 mod decode;
 mod devices;
@@ -16,6 +15,7 @@ mod pack;
 mod pack_inspect;
 mod pack_poses;
 mod report;
+mod run;
 mod start;
 
 use std::process::ExitCode;
@@ -30,6 +30,7 @@ Examples:
   neuralsmpl fit photo.jpg --out results         fit everybody in a photo
   neuralsmpl fit photo.jpg --box 86,329,739,896  only the person in this box
   neuralsmpl fit photo.jpg --backend cpu         without the GPU
+  neuralsmpl run --source clip.mjpeg             follow people through a recording or camera
   neuralsmpl devices                             what can run the fit
   neuralsmpl decode results/photo.pose.bin       print packets as JSON lines
   neuralsmpl pack check models/person            check a model pack";
@@ -52,6 +53,8 @@ struct Cli {
 enum Command {
     /// Fit the people in photographs
     Fit(fit::FitArgs),
+    /// Follow people live: from a camera or recording to packets
+    Run(run::RunArgs),
     /// List the Vulkan devices that can run the fit
     Devices(devices::DevicesArgs),
     /// Time the fit on this machine, on one page
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
     let console = Console::new(cli.quiet);
     let end = match &cli.command {
         Command::Fit(args) => fit::run(args, &console),
+        Command::Run(args) => run::run(args, &console),
         Command::Devices(args) => devices::run(args, &console),
         Command::Bench(args) => bench::run(args, &console),
         Command::Decode(args) => decode::run(args, &console),

@@ -1,13 +1,13 @@
 //! What leaves the program: results as `pose.json` (docs/pose-json.md) and as packets
 //! (docs/packet.md).
 
-mod message_json;
 mod packets;
 mod pose_file;
 mod pose_json;
 mod record;
 
-pub use message_json::message_json;
+pub use neuralsmpl_sinks::message_json;
+pub(crate) use packets::{rotation, visibility};
 pub use packets::{PacketContext, packets};
 pub use pose_file::{PoseFileError, read_pose_file};
 pub use pose_json::{

@@ -1,9 +1,9 @@
 //! Frames: reading images, cameras, crops.
 
+pub(crate) mod calibration;
 mod camera;
 mod crop;
-mod load;
 
 pub use camera::{GridCamera, Intrinsics, Region};
-pub use crop::sample;
-pub use load::{FrameError, decode_image, load_image};
+pub use crop::{Crop, planes, sample};
+pub use neuralsmpl_sources::{FrameError, decode_image, load_image};

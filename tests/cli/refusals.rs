@@ -72,7 +72,7 @@ fn unusual_images_work() {
     assert_eq!(said.matches(": person 1 of ").count(), 3, "{said}");
     room.put(
         "ink.jpg",
-        &fs::read(repository("src/frame/load/cmyk.jpg")).unwrap(),
+        &fs::read(repository("sources/src/load/cmyk.jpg")).unwrap(),
     );
     let said = room.succeed(&["fit", "ink.jpg", "--out", "cmyk"]);
     assert!(said.starts_with("ink.jpg: nobody found"), "{said}");
