@@ -121,7 +121,9 @@ fn two_thousand_frames_ask_for_no_memory() {
             ours.bytes += spent.bytes;
         }
     }
-    println!("{posed} of {FRAMES} frames with a pose; {pooled} requests in the pool, {runs} runs at most; {ours:?} outside");
+    println!(
+        "{posed} of {FRAMES} frames with a pose; {pooled} requests in the pool, {runs} runs at most; {ours:?} outside"
+    );
     assert!(posed > FRAMES * 9 / 10, "{posed} of {FRAMES}");
     assert_eq!(ours, Asked::default());
     assert!(pooled <= runs * TRACT_SESSION, "{pooled} in {runs} runs");

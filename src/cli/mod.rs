@@ -14,6 +14,7 @@ mod outputs;
 mod pack;
 mod pack_inspect;
 mod pack_poses;
+mod replay;
 mod report;
 mod run;
 mod start;
@@ -55,6 +56,8 @@ enum Command {
     Fit(fit::FitArgs),
     /// Follow people live: from a camera or recording to packets
     Run(run::RunArgs),
+    /// Send a recording of packets to sinks again
+    Replay(replay::ReplayArgs),
     /// List the Vulkan devices that can run the fit
     Devices(devices::DevicesArgs),
     /// Time the fit on this machine, on one page
@@ -96,11 +99,17 @@ pub fn main() -> ExitCode {
     if let Err(error) = checked {
         return usage(&error);
     }
-    start_log(cli.quiet, cli.verbose);
+    let mut log = Some(log(cli.quiet, cli.verbose));
+    if !matches!(cli.command, Command::Run(_))
+        && let Some(mut log) = log.take()
+    {
+        log.init();
+    }
     let console = Console::new(cli.quiet);
     let end = match &cli.command {
         Command::Fit(args) => fit::run(args, &console),
-        Command::Run(args) => run::run(args, &console),
+        Command::Run(args) => run::run(args, &console, log.unwrap_or_default()),
+        Command::Replay(args) => replay::run(args, &console),
         Command::Devices(args) => devices::run(args, &console),
         Command::Bench(args) => bench::run(args, &console),
         Command::Decode(args) => decode::run(args, &console),
@@ -140,16 +149,17 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn start_log(quiet: bool, verbose: u8) {
+fn log(quiet: bool, verbose: u8) -> env_logger::Builder {
     let level = match (quiet, verbose) {
         (true, _) => log::LevelFilter::Error,
         (false, 0) => log::LevelFilter::Warn,
         (false, 1) => log::LevelFilter::Info,
         (false, _) => log::LevelFilter::Debug,
     };
-    env_logger::Builder::new()
+    let mut builder = env_logger::Builder::new();
+    builder
         .filter_level(log::LevelFilter::Off)
         .filter_module("neuralsmpl", level)
-        .format_target(false)
-        .init();
+        .format_target(false);
+    builder
 }

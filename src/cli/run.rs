@@ -3,14 +3,16 @@
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
+use neuralsmpl_health::logs;
+use neuralsmpl_sinks::SinkConfig;
+use neuralsmpl_sources::{Pace, SourceConfig};
+
 use super::End;
 use super::console::Console;
 use super::pack::find;
 use crate::frame::calibration::parse_fov;
 use crate::limits::MAX_STEPS;
 use crate::live::{Backend, Ended, RunConfig, Session, Summary};
-use neuralsmpl_sinks::SinkConfig;
-use neuralsmpl_sources::{Pace, SourceConfig};
 
 const EXAMPLES: &str = r#"Examples:
   neuralsmpl run --source samples/walk.mjpeg                  a recording, as JSON lines on stdout
@@ -89,14 +91,23 @@ enum BackendName {
 }
 
 /// Reads `--sink`.
-fn parse_sink(text: &str) -> Result<SinkConfig, String> {
+pub(super) fn parse_sink(text: &str) -> Result<SinkConfig, String> {
     #[derive(serde::Deserialize)]
     struct Wrapped {
         sink: SinkConfig,
     }
-    let wrapped: Wrapped = toml::from_str(&format!("sink = {text}"))
-        .map_err(|e| format!("{}; expected a table like {{type = \"udp\", target = \"127.0.0.1:7100\"}}", e.message()))?;
+    let wrapped: Wrapped = toml::from_str(&format!("sink = {text}")).map_err(|e| {
+        format!(
+            "{}; expected a table like {{type = \"udp\", target = \"127.0.0.1:7100\"}}",
+            e.message()
+        )
+    })?;
     Ok(wrapped.sink)
+}
+
+/// JSON lines on stdout.
+pub(super) fn stdout_lines() -> anyhow::Result<SinkConfig> {
+    parse_sink(r#"{type = "jsonl", path = "-"}"#).map_err(anyhow::Error::msg)
 }
 
 impl RunArgs {
@@ -141,15 +152,27 @@ impl RunArgs {
             config.sinks.clone_from(&self.sinks);
         }
         if config.sinks.is_empty() && !self.report_memory {
-            config.sinks.push(parse_sink("{type = \"jsonl\", path = \"-\"}").map_err(anyhow::Error::msg)?);
+            config.sinks.push(stdout_lines()?);
         }
         config.check()?;
         Ok(config)
     }
 }
 
-pub(super) fn run(args: &RunArgs, console: &Console) -> anyhow::Result<End> {
+/// The live process says a thing once a second at most: `log` is put behind that limit.
+pub(super) fn run(
+    args: &RunArgs,
+    console: &Console,
+    mut log: env_logger::Builder,
+) -> anyhow::Result<End> {
     let config = args.settings()?;
+    if logs::goes_to_journal() {
+        logs::for_journal(&mut log);
+    }
+    let inner = log.build();
+    let most = inner.filter();
+    // Dropped at the end, it writes what is queued.
+    let _log = logs::install(Box::new(inner), most, config.health.log_repeat())?;
     let root = match args.pack.as_ref().or(config.model.pack.as_ref()) {
         Some(path) => path.clone(),
         None => find(None)?,

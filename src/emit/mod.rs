@@ -7,8 +7,8 @@ mod pose_json;
 mod record;
 
 pub use neuralsmpl_sinks::message_json;
-pub(crate) use packets::{rotation, visibility};
 pub use packets::{PacketContext, packets};
+pub(crate) use packets::{rotation, visibility};
 pub use pose_file::{PoseFileError, read_pose_file};
 pub use pose_json::{
     BackendInfo, Energy, FORMAT, ImageInfo, IntrinsicsInfo, JointRecord, KeypointRecord, PackInfo,

@@ -191,11 +191,10 @@ fn follow(args: &LiveArgs, clip: &Path) -> Result<Figures, EvalError> {
     figures.steps /= figures.frames.max(1) as f64;
     figures.pa_mpjpe_mm = errors.map(|sum| sum / f64::from(judged.max(1)));
     figures.jitter_mm = jitter.map(|j| 1e3 * j.mean());
-    [figures.locate_ms, figures.fit_ms, figures.total_ms] =
-        [&locate, &fit, &total].map(|series| {
-            let s = series.summary();
-            [s.p50, s.p90, s.p99, s.max].map(|t| t.as_secs_f64() * 1e3)
-        });
+    [figures.locate_ms, figures.fit_ms, figures.total_ms] = [&locate, &fit, &total].map(|series| {
+        let s = series.summary();
+        [s.p50, s.p90, s.p99, s.max].map(|t| t.as_secs_f64() * 1e3)
+    });
     Ok(figures)
 }
 

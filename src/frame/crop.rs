@@ -91,7 +91,13 @@ impl<'a> Crop<'a> {
 }
 
 #[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
-fn sample_row<'a>(crop: &Crop<'a>, row: usize, red: &mut [f32], green: &mut [f32], blue: &mut [f32]) {
+fn sample_row<'a>(
+    crop: &Crop<'a>,
+    row: usize,
+    red: &mut [f32],
+    green: &mut [f32],
+    blue: &mut [f32],
+) {
     let Crop {
         photo,
         lens,

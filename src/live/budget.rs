@@ -116,9 +116,8 @@ impl Scheduler {
         let left = self.left_ms(elapsed) / people.max(1) as f64;
         let within = |beside: f64| ((left / self.step_ms) - beside).max(0.0) as u32;
         // A trial of each start costs its own evaluations.
-        let hypotheses = mirrored
-            && self.limits.hypotheses
-            && within(3.0 * BESIDE_STEPS) >= self.limits.steps;
+        let hypotheses =
+            mirrored && self.limits.hypotheses && within(3.0 * BESIDE_STEPS) >= self.limits.steps;
         let beside = if hypotheses { 3.0 } else { 1.0 } * BESIDE_STEPS;
         let steps = within(beside).clamp(MIN_STEPS.min(self.limits.steps), self.limits.steps);
         if mirrored && self.limits.hypotheses && !hypotheses {
@@ -189,7 +188,10 @@ mod tests {
     #[test]
     fn costs_are_learned() {
         let (look, step) = scheduler(8, 100).costs();
-        assert!((look - 20.0).abs() < 0.1 && (step - 1.0).abs() < 0.01, "{look} {step}");
+        assert!(
+            (look - 20.0).abs() < 0.1 && (step - 1.0).abs() < 0.01,
+            "{look} {step}"
+        );
     }
 
     #[test]
@@ -201,7 +203,10 @@ mod tests {
             hypotheses: true,
         };
         assert_eq!(s.share(4, true, 80 * MS), all);
-        assert_eq!((s.spent().fewer_steps, s.spent().without_hypotheses), (0, 0));
+        assert_eq!(
+            (s.spent().fewer_steps, s.spent().without_hypotheses),
+            (0, 0)
+        );
     }
 
     #[test]

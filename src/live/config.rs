@@ -221,7 +221,10 @@ impl RunConfig {
         if !(MIN_STEPS..=MAX_STEPS).contains(&budget.steps) {
             return fault(
                 "budget.steps",
-                format!("found {}, expected {MIN_STEPS} to {MAX_STEPS}", budget.steps),
+                format!(
+                    "found {}, expected {MIN_STEPS} to {MAX_STEPS}",
+                    budget.steps
+                ),
             );
         }
         if !(MIN_DEADLINE_MS..=MAX_DEADLINE_MS).contains(&budget.deadline_ms) {
@@ -248,7 +251,10 @@ impl RunConfig {
         ] {
             if !PERIOD_S.contains(&value) {
                 let (low, high) = (PERIOD_S.start(), PERIOD_S.end());
-                return fault(key, format!("found {value}, expected {low} to {high} seconds"));
+                return fault(
+                    key,
+                    format!("found {value}, expected {low} to {high} seconds"),
+                );
             }
         }
         Ok(())
@@ -305,9 +311,18 @@ mod tests {
     fn faults_name_key_value_and_range() {
         let base = "[source]\nsource = \"clip.mjpeg\"\n";
         for (text, parts) in [
-            ("[budget]\nsteps = 0", &["budget.steps", "found 0", "2 to"][..]),
-            ("[budget]\ndeadline_ms = 1", &["budget.deadline_ms", "found 1"]),
-            ("[camera]\nfov_deg = 200.0", &["camera.fov_deg", "200", "150"]),
+            (
+                "[budget]\nsteps = 0",
+                &["budget.steps", "found 0", "2 to"][..],
+            ),
+            (
+                "[budget]\ndeadline_ms = 1",
+                &["budget.deadline_ms", "found 1"],
+            ),
+            (
+                "[camera]\nfov_deg = 200.0",
+                &["camera.fov_deg", "200", "150"],
+            ),
             (
                 "[camera]\nfov_deg = 60.0\nintrinsics = [1.0,1.0,1.0,1.0,0.0,0.0,0.0,0.0]",
                 &["[camera]", "one of them"],

@@ -408,7 +408,8 @@ impl Follower {
             self.people[place] = match found {
                 Some(found) => {
                     report.steps += found.steps;
-                    let measured = measurement(found, intrinsics);
+                    let parents = &self.estimator.pack().body.parents;
+                    let measured = measurement(found, parents, intrinsics);
                     let told = told(found);
                     match self.tracker.update(id, &measured) {
                         Ok(estimate) => {
@@ -438,16 +439,24 @@ impl Follower {
             };
             if self.people[place].is_none() {
                 let record = &self.records[slot];
-                self.people[place] = self.tracker.miss(id).map(|estimate| Person {
+                // Who was left out for want of time is not being lost.
+                let poses = if record.waited > 0 {
+                    let prediction = self.tracker.predictions()[place].pose;
+                    prediction.map(|pose| (pose, pose, false))
+                } else {
+                    let missed = self.tracker.miss(id);
+                    missed.map(|e| (e.raw, e.smooth, e.restarted))
+                };
+                self.people[place] = poses.map(|(raw, smooth, restarted)| Person {
                     id,
-                    raw: estimate.raw,
-                    smooth: estimate.smooth,
+                    raw,
+                    smooth,
                     visibility: record.visibility,
                     confidence: [0.0; MAX_JOINTS],
                     quality: 0.0,
                     steps: 0,
                     predicted: true,
-                    restarted: estimate.restarted,
+                    restarted,
                     late: false,
                     occluded: false,
                     square_px: record.square_px,
@@ -498,14 +507,31 @@ fn told(found: &Found) -> Told {
     }
 }
 
-fn measurement(found: &Found, intrinsics: &Intrinsics) -> Measurement {
+fn measurement(found: &Found, parents: &[Option<u8>], intrinsics: &Intrinsics) -> Measurement {
     Measurement {
         pose: pose_from(&found.pose),
-        confidence: found.joints.map(|j| j.confidence),
+        confidence: trust(&found.joints.map(|j| j.confidence), parents),
         quality: found.quality,
         sight: square(&found.body_region, intrinsics),
         restarted: found.start == StartKind::Landmarks,
     }
+}
+
+/// How sure the fit is of each joint: joints of which no surface is in reach, such as those inside
+/// the trunk, are as sure as the surest of their neighbours.
+fn trust(confidence: &[f32; MAX_JOINTS], parents: &[Option<u8>]) -> [f32; MAX_JOINTS] {
+    let mut out = *confidence;
+    for (j, parent) in parents.iter().enumerate().take(MAX_JOINTS) {
+        let Some(p) = parent.map(usize::from).filter(|&p| p < MAX_JOINTS) else {
+            continue;
+        };
+        for (a, b) in [(j, p), (p, j)] {
+            if confidence[a] == 0.0 {
+                out[a] = out[a].max(confidence[b]);
+            }
+        }
+    }
+    out
 }
 
 /// Where a body in this pose is in the photo.

@@ -25,9 +25,16 @@ pub struct Stamp {
 
 /// The pose packet of a person.
 pub fn pose(person: &Person, stamp: &Stamp) -> PoseRepr {
-    let state = if stamp.raw { &person.raw } else { &person.smooth };
+    let state = if stamp.raw {
+        &person.raw
+    } else {
+        &person.smooth
+    };
     let mut flags = PoseFlags::empty();
-    flags.set(PoseFlags::SMOOTHED, !stamp.raw && person.smooth != person.raw);
+    flags.set(
+        PoseFlags::SMOOTHED,
+        !stamp.raw && person.smooth != person.raw,
+    );
     flags.set(PoseFlags::PREDICTED, person.predicted);
     flags.set(PoseFlags::OCCLUDED, person.occluded);
     flags.set(PoseFlags::LATE, person.late);

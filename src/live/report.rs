@@ -7,7 +7,6 @@ use neuralsmpl_health::percentiles::Summary as Times;
 use neuralsmpl_health::plan::MemoryPlan;
 use neuralsmpl_health::pool;
 use neuralsmpl_packet::command::Operation;
-use neuralsmpl_packet::reply::Outcome;
 use neuralsmpl_packet::status::{Drops, Faults};
 use neuralsmpl_packet::{Backend, EncodeError, Message, ReplyRepr, StatusRepr};
 use neuralsmpl_sources::GrabStats;
@@ -16,9 +15,6 @@ use serde::Serialize;
 use super::budget::Spent;
 use super::session::wall_us;
 use super::{FrameReport, Session};
-
-/// Highest rate that a client may ask for, mHz.
-const MAX_RATE_MHZ: u32 = 1_000_000;
 
 /// What has happened since the start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,7 +142,7 @@ impl Session {
         self.notifier.status(format_args!(
             "{rate:.1} frames/s, {persons} people, faults: {faults:?}"
         ));
-        self.counts.since = super::report::Since::default();
+        self.counts.since = Since::default();
     }
 
     fn status(&self, source: &GrabStats, faults: Faults, output: u64) -> StatusRepr {
@@ -217,7 +213,11 @@ impl Session {
     fn faults(&mut self, source: &GrabStats) -> Faults {
         let vitals = self.vitals.latest();
         let since = &self.counts.since;
-        let failing: u64 = self.hub.stats().map(|s| s.faults + s.dropped.faults()).sum();
+        let failing: u64 = self
+            .hub
+            .stats()
+            .map(|s| s.faults + s.dropped.faults())
+            .sum();
         let lost = self.hub.stats().any(|s| !s.connected && s.kind == "serial");
         let output = failing > self.counts.last.output_faults || lost;
         self.counts.last.output_faults = failing;
@@ -239,33 +239,19 @@ impl Session {
     pub(super) fn obey(&mut self) {
         while let Some((token, command)) = self.hub.commands() {
             self.counts.commands += 1;
-            let sink = token.sink();
-            let mut outcome = Outcome::Done;
-            match command.operation {
-                Operation::GetStatus => self.status_due = Instant::now(),
-                Operation::SetRate if command.argument > MAX_RATE_MHZ => {
-                    outcome = Outcome::InvalidArgument;
+            let reply = self.hub.apply(token, &command).unwrap_or_else(|| {
+                match command.operation {
+                    Operation::Redetect => self.follower.redetect(),
+                    _ => self.status_due = Instant::now(),
                 }
-                Operation::SetRate => {
-                    let rate = command.argument as f32 / 1e3;
-                    self.hub.set_rate(sink, (rate > 0.0).then_some(rate));
-                }
-                Operation::Pause => self.hub.set_paused(sink, true),
-                Operation::Resume => self.hub.set_paused(sink, false),
-                Operation::Redetect => self.follower.redetect(),
-                Operation::Unknown(_) => outcome = Outcome::UnknownOperation,
-            }
-            self.hub.reply(
-                token,
                 ReplyRepr {
                     time_us: wall_us(),
                     request: command.sequence,
                     operation: command.operation,
-                    outcome,
-                    value: command.argument,
                     ..ReplyRepr::default()
-                },
-            );
+                }
+            });
+            self.hub.reply(token, reply);
         }
     }
 
@@ -315,7 +301,11 @@ impl Session {
         let mut plan = MemoryPlan::default();
         self.follower.estimator().memory_plan(&mut plan);
         let frames = self.grabber.stats().buffer_bytes;
-        plan.add("source", frames, "three frames and the decoder's; grows with the picture");
+        plan.add(
+            "source",
+            frames,
+            "three frames and the decoder's; grows with the picture",
+        );
         for part in self.hub.memory_plan() {
             plan.add(format!("sink {}", part.owner), part.bytes as u64, "");
         }

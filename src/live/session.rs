@@ -99,11 +99,12 @@ impl Session {
         let hub = Hub::start(&config.sinks, context)?;
         let estimator = build(pack, &config)?;
         let follower = Follower::new(estimator, config.track, config.limits())?;
-        let vitals =
-            VitalsWatch::start(config.health.vitals_every()).map_err(|source| LiveError::Start {
+        let vitals = VitalsWatch::start(config.health.vitals_every()).map_err(|source| {
+            LiveError::Start {
                 what: "the thread that watches memory and temperature",
                 source,
-            })?;
+            }
+        })?;
         let device = follower.estimator().engine().device_name().to_owned();
         let names: Vec<String> = hub.stats().map(|s| s.name.to_owned()).collect();
         let sinks: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -259,7 +260,11 @@ impl Session {
             time_us,
             latency_us: u32::try_from(captured.elapsed().as_micros()).unwrap_or(u32::MAX),
             model_id: self.follower.estimator().pack().model_id(),
-            backend: if on_device { Backend::Vulkan } else { Backend::Cpu },
+            backend: if on_device {
+                Backend::Vulkan
+            } else {
+                Backend::Cpu
+            },
             raw: self.config.output.raw,
         };
         let calibrated = matches!(self.camera, Camera::Given(_));
@@ -290,8 +295,11 @@ impl Session {
         let done = Instant::now();
         self.counts.took(report, persons);
         if report.late {
-            self.over_deadline
-                .record(report.total.saturating_sub(self.follower.scheduler().limits().deadline));
+            self.over_deadline.record(
+                report
+                    .total
+                    .saturating_sub(self.follower.scheduler().limits().deadline),
+            );
         }
         if let Some(error) = self.follower.take_error() {
             log::warn!("{error}");

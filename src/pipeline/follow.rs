@@ -9,9 +9,9 @@ use glam::{Vec2, Vec3};
 use image::RgbImage;
 use neuralsmpl_health::plan::MemoryPlan;
 
-use super::{Estimator, sides};
 use super::person::bounds;
 use super::prepare::observe;
+use super::{Estimator, sides};
 use crate::backbone::{BackboneError, Detection, region_from_body};
 use crate::body::{Body, Pose};
 use crate::cpu::{Workspace, raster};
@@ -133,11 +133,7 @@ impl Estimator {
     ///
     /// # Errors
     /// When the detector fails.
-    pub fn search(
-        &mut self,
-        image: &RgbImage,
-        part: usize,
-    ) -> Result<&[Detection], BackboneError> {
+    pub fn search(&mut self, image: &RgbImage, part: usize) -> Result<&[Detection], BackboneError> {
         self.locator.detector().detect_part(image, part)
     }
 
@@ -146,7 +142,11 @@ impl Estimator {
         let (body, observation) = (&self.pack.body, &self.observations[0]);
         let workspace = &mut self.engine.cpu().workspace;
         workspace.forward(body, observation, pose);
-        if workspace.vertices.iter().any(|v| v.z < crate::limits::NEAR_M) {
+        if workspace
+            .vertices
+            .iter()
+            .any(|v| v.z < crate::limits::NEAR_M)
+        {
             return None;
         }
         region_around(workspace, intrinsics)
@@ -330,7 +330,10 @@ impl Estimator {
             (mesh + points) as u64,
             "of the pack",
         );
-        let slots = self.followed.iter().map(|s| size_of_val(s.vertices.as_slice()));
+        let slots = self
+            .followed
+            .iter()
+            .map(|s| size_of_val(s.vertices.as_slice()));
         plan.add(
             "people",
             (slots.sum::<usize>() + size_of_val(self.followed.as_slice())) as u64,

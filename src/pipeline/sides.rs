@@ -45,7 +45,9 @@ fn is_contrary(expected: &[Vec3], observation: &Observation) -> bool {
         let each = SIDED.map(|i| {
             let to = if swap { OTHER_SIDE[i] } else { i };
             let at = observation.keypoints[i].position;
-            expected.get(to).map_or(0.0, |x| camera.project(*x).distance(at))
+            expected
+                .get(to)
+                .map_or(0.0, |x| camera.project(*x).distance(at))
         });
         each.iter().sum::<f32>() / SIDED.len() as f32
     };

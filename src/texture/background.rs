@@ -79,6 +79,10 @@ fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
             sums[lane] += d * d;
         }
     }
-    let rest: f32 = tail_a.iter().zip(tail_b).map(|(a, b)| (a - b) * (a - b)).sum();
+    let rest: f32 = tail_a
+        .iter()
+        .zip(tail_b)
+        .map(|(a, b)| (a - b) * (a - b))
+        .sum();
     sums.iter().sum::<f32>() + rest
 }

@@ -160,7 +160,11 @@ fn a_recording_becomes_packets_of_one_steady_person() {
         assert!(pair[1].time_us > pair[0].time_us);
         assert!(!pair[1].flags.contains(Flags::PREDICTED));
     }
-    assert!(poses.iter().all(|p| (1.0..10.0).contains(&p.translation[2])));
+    assert!(
+        poses
+            .iter()
+            .all(|p| (1.0..10.0).contains(&p.translation[2]))
+    );
     assert!(all.iter().any(|m| matches!(m, Message::Subject(_))));
     assert!(!statuses(&all).is_empty());
     let lines = fs::read_to_string(room.path("poses.jsonl")).unwrap();
@@ -169,8 +173,7 @@ fn a_recording_becomes_packets_of_one_steady_person() {
         .map(|l| serde_json::from_str::<Value>(l).unwrap()["kind"].to_string())
         .collect();
     assert_eq!(kinds.len(), all.len());
-    let summary: Value =
-        serde_json::from_str(stderr(&output).lines().last().unwrap()).unwrap();
+    let summary: Value = serde_json::from_str(stderr(&output).lines().last().unwrap()).unwrap();
     assert_eq!(summary["frames"], 24);
     assert_eq!(summary["posed"], 24);
 }
@@ -195,12 +198,25 @@ fn the_memory_plan_names_owners() {
     let room = Room::new();
     let output = room
         .command()
-        .args(["run", "--report-memory", "--backend", "cpu", "--source", &clip()])
+        .args([
+            "run",
+            "--report-memory",
+            "--backend",
+            "cpu",
+            "--source",
+            &clip(),
+        ])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let plan = String::from_utf8(output.stdout).unwrap();
-    for owner in ["networks: weights", "networks: arenas", "source", "inference pool", "fit"] {
+    for owner in [
+        "networks: weights",
+        "networks: arenas",
+        "source",
+        "inference pool",
+        "fit",
+    ] {
         assert!(plan.contains(owner), "{plan}");
     }
 }
@@ -210,14 +226,30 @@ fn faults_of_the_configuration_are_one_line() {
     let room = Room::new();
     for (config, parts) in [
         ("[budget]\nsteps = 5", &["missing field `source`"][..]),
-        ("[source]\nsource = \"clip.mjpeg\"\nspeed = 2", &["live.toml", "unknown field `speed`"]),
+        (
+            "[source]\nsource = \"clip.mjpeg\"\nspeed = 2",
+            &["live.toml", "unknown field `speed`"],
+        ),
         ("[source]\nsource = \"nowhere.mjpeg\"", &["nowhere.mjpeg"]),
-        ("[source]\nsource = \"test:320x240@30\"\n[[sink]]\ntype = \"pigeon\"", &["pigeon", "serial"]),
-        ("[source]\nsource = \"test:320x240@30\"\n[[sink]]\ntype = \"tcp\"\nlisten = \"0.0.0.0:0\"", &["key_file"]),
-        ("[source]\nsource = \"test:320x240@30\"\n[track]\npersons = 0", &["[track]", "persons"]),
+        (
+            "[source]\nsource = \"test:320x240@30\"\n[[sink]]\ntype = \"pigeon\"",
+            &["pigeon", "serial"],
+        ),
+        (
+            "[source]\nsource = \"test:320x240@30\"\n[[sink]]\ntype = \"tcp\"\nlisten = \"0.0.0.0:0\"",
+            &["key_file"],
+        ),
+        (
+            "[source]\nsource = \"test:320x240@30\"\n[track]\npersons = 0",
+            &["[track]", "persons"],
+        ),
     ] {
         room.put("live.toml", config.as_bytes());
-        let output = room.command().args(["run", "--config", "live.toml"]).output().unwrap();
+        let output = room
+            .command()
+            .args(["run", "--config", "live.toml"])
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(1), "{config}");
         let text = stderr(&output);
         assert!(text.starts_with("error: "), "{text}");
@@ -226,7 +258,11 @@ fn faults_of_the_configuration_are_one_line() {
         }
     }
     let output = room.command().arg("run").output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "neither source nor configuration");
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "neither source nor configuration"
+    );
 }
 
 #[test]
@@ -247,7 +283,10 @@ fn a_signal_ends_it_with_everything_written() {
     assert!(status.success(), "{status}: {text}");
     let written = messages(&fs::read(room.path("poses.bin")).unwrap());
     assert!(poses(&written).len() >= poses(&heard).len());
-    assert!(matches!(written.last(), Some(Message::Status(_))), "the last word is a status");
+    assert!(
+        matches!(written.last(), Some(Message::Status(_))),
+        "the last word is a status"
+    );
 }
 
 #[test]
@@ -289,7 +328,10 @@ fn a_new_pack_is_taken_and_a_bad_one_is_not() {
         }
     };
     reloads("refused");
-    let after = poses(&listen(&socket, |m| matches!(m, Message::Pose(p) if p.time_us > first.time_us)));
+    let after = poses(&listen(
+        &socket,
+        |m| matches!(m, Message::Pose(p) if p.time_us > first.time_us),
+    ));
     assert_eq!(after.last().unwrap().model_id, first.model_id);
     // A whole one with another manifest.
     fs::write(pack.join("body.safetensors"), &body).unwrap();
@@ -297,7 +339,10 @@ fn a_new_pack_is_taken_and_a_bad_one_is_not() {
     fs::write(pack.join("pack.toml"), format!("{manifest}\n# another\n")).unwrap();
     live.signal("HUP");
     reloads("taken");
-    listen(&socket, |m| matches!(m, Message::Pose(p) if p.model_id != first.model_id));
+    listen(
+        &socket,
+        |m| matches!(m, Message::Pose(p) if p.model_id != first.model_id),
+    );
     assert!(get(&address, "/healthz").starts_with("HTTP/1.1 "));
     live.signal("INT");
     let (status, text) = live.wait();
@@ -375,7 +420,15 @@ fn chaos_is_survived_and_counted() {
     room.put("live.toml", config.as_bytes());
     let output = room
         .command()
-        .args(["run", "--config", "live.toml", "--frames", "200", "--backend", "cpu"])
+        .args([
+            "run",
+            "--config",
+            "live.toml",
+            "--frames",
+            "200",
+            "--backend",
+            "cpu",
+        ])
         .arg("--summary-json")
         .output()
         .unwrap();
