@@ -16,7 +16,7 @@ impl Rate {
     /// A rate in (0, [`MAX_FPS`]] hertz.
     pub(crate) fn new(num: u64, den: u64) -> Option<Self> {
         let hertz = num as f64 / den as f64;
-        (num > 0 && den > 0 && hertz <= MAX_FPS && hertz >= 1e-3).then_some(Self { num, den })
+        (num > 0 && den > 0 && (1e-3..=MAX_FPS).contains(&hertz)).then_some(Self { num, den })
     }
 
     pub(crate) fn from_hertz(hertz: f64) -> Option<Self> {

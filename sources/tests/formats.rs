@@ -1,5 +1,7 @@
 //! Files, pipes and folders through the public way in.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;

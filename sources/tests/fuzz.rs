@@ -1,6 +1,8 @@
 //! Damaged input of every kind: it is read to its end, nothing panics, memory stays bounded, and
 //! what is unusable is counted.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::path::Path;
 

@@ -169,7 +169,7 @@ struct Panics(u32);
 impl Source for Panics {
     fn read(&mut self, into: &mut Frame) -> Result<Read, SourceError> {
         self.0 += 1;
-        assert!(self.0 % 3 == 0 && self.0 < 30, "on purpose");
+        assert!(self.0.is_multiple_of(3) && self.0 < 30, "on purpose");
         into.reshape(32, 32);
         into.sequence = self.0.into();
         Ok(Read::Frame)
