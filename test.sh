@@ -50,6 +50,28 @@ else
   skip licences "cargo-deny is missing (cargo install cargo-deny --locked)"
 fi
 
+step clients clients/test.sh
+
+# Zenoh's 345 crates are a workspace of their own. NEURALSMPL_TEST_ALL=1 adds what takes long to
+# compile: its lints, H.264 and GStreamer.
+fleet() { (cd zenoh && cargo fmt --check && cargo test); }
+step fleet fleet
+
+features=neuralsmpl-sinks/mcap,neuralsmpl-sources/v4l2
+if [ -n "${NEURALSMPL_TEST_ALL:-}" ]; then
+  fleet_lints() { (cd zenoh && cargo clippy --all-targets -- -D warnings); }
+  step "fleet lints" fleet_lints
+  features+=,neuralsmpl-sources/h264
+  if pkg-config --exists gstreamer-app-1.0 2>/dev/null; then
+    features+=,neuralsmpl-sources/gstreamer
+  else
+    skip gstreamer "no GStreamer to build with (Debian: libgstreamer-plugins-base1.0-dev gstreamer1.0-plugins-base gstreamer1.0-plugins-good)"
+  fi
+else
+  skip "h264, gstreamer, fleet lints" "NEURALSMPL_TEST_ALL is not set"
+fi
+step features cargo test --release -p neuralsmpl-sources -p neuralsmpl-sinks --features "$features"
+
 # Prints why Python tests cannot run; nothing if they can.
 python_lacks() {
   local python=$1 requirements=training/requirements-test.txt

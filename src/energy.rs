@@ -105,24 +105,28 @@ impl Observation {
         }
     }
 
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        4 * (self.features.len() + self.background.len() + self.mask.len() + self.parts.len())
+            + size_of_val(self.keypoints.as_slice())
+    }
+
     /// Fills `background` from the features.
     pub fn set_background(&mut self, texture: &Texture, kind: EnergyKind) {
         let d = texture.channels;
-        for (out, f) in self
-            .background
-            .iter_mut()
-            .zip(self.features.chunks_exact(d))
-        {
-            *out = match kind {
-                EnergyKind::Paper => texture.background.log_density(f),
-                EnergyKind::Released => {
-                    0.5 * (1.0
-                        + f.iter()
-                            .zip(&texture.clutter)
-                            .map(|(a, b)| a * b)
-                            .sum::<f32>())
+        match kind {
+            EnergyKind::Paper => {
+                texture
+                    .background
+                    .log_densities(&self.features, d, &mut self.background);
+            }
+            EnergyKind::Released => {
+                let features = self.features.chunks_exact(d);
+                for (out, f) in self.background.iter_mut().zip(features) {
+                    let cosine = f.iter().zip(&texture.clutter).map(|(a, b)| a * b);
+                    *out = 0.5 * (1.0 + cosine.sum::<f32>());
                 }
-            };
+            }
         }
     }
 

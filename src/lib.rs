@@ -17,6 +17,7 @@ pub mod frame;
 pub mod init;
 pub mod learn;
 pub mod limits;
+pub mod live;
 pub mod pack;
 pub mod pipeline;
 pub mod readout;

@@ -39,6 +39,9 @@ pub const MAX_THREADS: usize = 16;
 /// Start poses of one person that are descended from: the start and its mirror.
 pub const MAX_HYPOTHESES: usize = 2;
 
+/// Schedules whose Vulkan commands are kept: with and without shape, with and without a mirror.
+pub const MAX_RECORDED: usize = 4;
+
 /// Longest wait for a Vulkan device to finish one frame, seconds; after it the CPU takes over.
 pub const DEVICE_TIMEOUT_S: u64 = 10;
 
@@ -50,8 +53,6 @@ pub const MAX_PIPELINE_CACHE: u64 = 64 << 20;
 
 /// Most gradient steps one fit may be asked for.
 pub const MAX_STEPS: u32 = 1_000;
-
-pub use neuralsmpl_sources::limits::{MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, MIN_IMAGE_SIDE};
 
 /// Largest tensor or network file of a pack in bytes.
 pub const MAX_PACK_FILE: u64 = 256 << 20;
@@ -67,3 +68,11 @@ pub const MAX_VAE_LATENT: usize = 64;
 
 /// Nearest camera distance of a rendered vertex in metres; a triangle that crosses it is skipped and counted.
 pub const NEAR_M: f32 = 0.1;
+
+/// Shortest and longest deadline of a live frame, milliseconds: a network's run, and what nobody calls live.
+pub const MIN_DEADLINE_MS: u32 = 5;
+/// See [`MIN_DEADLINE_MS`].
+pub const MAX_DEADLINE_MS: u32 = 60_000;
+
+/// Largest configuration file of the live process, bytes.
+pub const MAX_CONFIG_FILE: u64 = 1 << 20;

@@ -2,13 +2,13 @@
 //! also prints what a fitter holds and what one run of the backbone allocates.
 
 mod common;
+#[path = "common/counting.rs"]
+mod counting;
 #[path = "../benches/common/mod.rs"]
 mod scene;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use common::backends::{alone, options};
+use counting::{Asked, Counting, asked};
 use neuralsmpl::energy::Observation;
 use neuralsmpl::engine::{BackendChoice, BackendKind, Engine, Setting};
 use neuralsmpl::fit::{Batch, Job, Schedule, Solver};
@@ -20,9 +20,6 @@ use neuralsmpl::readout::{JointState, joint_states};
 use neuralsmpl::texture::EnergyKind;
 use scene::{Scene, View, whole};
 
-/// The system's allocator, counting what each thread asks for.
-struct Counting;
-
 /// Most that tract's session asks for in a run of a network which the kernels do as a whole: lists of
 /// values, no tensors.
 const TRACT_SESSION: Asked = Asked {
@@ -30,68 +27,8 @@ const TRACT_SESSION: Asked = Asked {
     bytes: 4096,
 };
 
-/// Requests for memory, and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Asked {
-    times: u64,
-    bytes: u64,
-}
-
-thread_local! {
-    static ASKED: Cell<Asked> = const { Cell::new(Asked { times: 0, bytes: 0 }) };
-}
-
-fn note(bytes: usize) {
-    // A thread that is ending has no counter left.
-    let _ = ASKED.try_with(|asked| {
-        let Asked { times, bytes: sum } = asked.get();
-        asked.set(Asked {
-            times: times + 1,
-            bytes: sum + bytes as u64,
-        });
-    });
-}
-
-// SAFETY: every call is handed on unchanged to the system's allocator; the counter has no
-// destructor and a constant start, so that counting never allocates.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        // SAFETY: the caller keeps `GlobalAlloc::alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        // SAFETY: the caller keeps `GlobalAlloc::alloc_zeroed`'s contract.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size);
-        // SAFETY: the caller keeps `GlobalAlloc::realloc`'s contract; `memory` came from `System`.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps `GlobalAlloc::dealloc`'s contract; `memory` came from `System`.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// What `f` asks for.
-fn asked<T>(f: impl FnOnce() -> T) -> Asked {
-    let before = ASKED.get();
-    std::hint::black_box(f());
-    let after = ASKED.get();
-    Asked {
-        times: after.times - before.times,
-        bytes: after.bytes - before.bytes,
-    }
-}
 
 /// Runs `f` once to warm up, then asserts that it asks for nothing.
 fn assert_none<T>(what: &str, mut f: impl FnMut() -> T) {
@@ -211,6 +148,7 @@ fn a_frame_allocates_nothing_after_warm_up() {
                     jobs: &jobs[..persons],
                     schedule: &schedule,
                     hypotheses,
+                    until: None,
                 };
                 let what = format!("{}, {persons} people", engine.device_name());
                 assert_none(&what, || {

@@ -92,6 +92,7 @@ impl Frame {
             jobs: &jobs,
             schedule: &Schedule::new(Solver::GaussNewton, how.0),
             hypotheses: how.1,
+            until: None,
         };
         let mut out = vec![None; persons];
         engine.fit_batch(&batch, &mut |i, outcome, workspace| {

@@ -85,6 +85,7 @@ impl Crowd {
             jobs: &jobs,
             schedule,
             hypotheses,
+            until: None,
         };
         let mut out = Vec::new();
         backend

@@ -1,4 +1,4 @@
-"""Cut the sample pictures from the demo videos of the pose2sim and sports2d wheels.
+"""Cut the sample pictures and the sample clip from the demo videos of the pose2sim and sports2d wheels.
 
     pip download --no-deps pose2sim==0.10.49 sports2d==0.8.34
     python training/cut_samples.py --pose2sim pose2sim-*.whl --sports2d sports2d-*.whl
@@ -14,7 +14,7 @@ import hashlib
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,27 @@ SAMPLES = (
     Sample(
         "walk.jpg", "sports2d", "Sports2D/Demo/demo.mp4",
         "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039", 120,
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip: frames of a video inside a wheel, made smaller, as JPEGs one behind the other."""
+
+    name: str
+    wheel: str
+    video: str
+    sha256: str
+    step: int
+    size: tuple[int, int]
+    quality: int
+
+
+CLIPS = (
+    Clip(
+        "balance.mjpeg", "pose2sim", SAMPLES[0].video, SAMPLES[0].sha256,
+        step=2, size=(540, 960), quality=80,
     ),
 )
 LICENCES = {
@@ -83,12 +104,46 @@ def frame_of(video: bytes, number: int) -> np.ndarray:
     return pixels
 
 
+def checked_video(item: Sample | Clip, wheel: Path) -> bytes:
+    """The video of a sample, as it was when the sample was chosen."""
+    video = read_member(wheel, item.video)
+    found = hashlib.sha256(video).hexdigest()
+    if found != item.sha256:
+        raise SampleError(f"{wheel}: `{item.video}` has sha256 {found}, expected {item.sha256}")
+    return video
+
+
+def frames_of(video: bytes) -> Iterator[np.ndarray]:
+    """All frames of a video."""
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(video)
+        file.flush()
+        capture = cv2.VideoCapture(file.name)
+        while (read := capture.read())[0]:
+            yield read[1]
+        capture.release()
+
+
+def cut_clip(clip: Clip, wheel: Path, out: Path) -> int:
+    """Write one clip; the number of its frames."""
+    jpegs = []
+    for number, frame in enumerate(frames_of(checked_video(clip, wheel))):
+        if number % clip.step:
+            continue
+        small = cv2.resize(frame, clip.size, interpolation=cv2.INTER_AREA)
+        ok, encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, clip.quality])
+        if not ok:
+            raise SampleError(f"{clip.name}: frame {number} cannot be encoded")
+        jpegs.append(encoded.tobytes())
+    if not jpegs:
+        raise SampleError(f"{clip.name}: `{clip.video}` has no frames that can be decoded")
+    (out / clip.name).write_bytes(b"".join(jpegs))
+    return len(jpegs)
+
+
 def cut(sample: Sample, wheel: Path, out: Path) -> None:
     """Write one sample."""
-    video = read_member(wheel, sample.video)
-    found = hashlib.sha256(video).hexdigest()
-    if found != sample.sha256:
-        raise SampleError(f"{wheel}: `{sample.video}` has sha256 {found}, expected {sample.sha256}")
+    video = checked_video(sample, wheel)
     ok, encoded = cv2.imencode(".jpg", frame_of(video, sample.frame), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not ok:
         raise SampleError(f"{sample.name}: cannot be encoded")
@@ -109,6 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for sample in SAMPLES:
             cut(sample, wheels[sample.wheel], options.out)
             print(f"{options.out / sample.name}: frame {sample.frame} of {sample.video}")
+        for clip in CLIPS:
+            frames = cut_clip(clip, wheels[clip.wheel], options.out)
+            print(f"{options.out / clip.name}: {frames} frames, every {clip.step} of {clip.video}")
         notices = [
             f"{name} (https://pypi.org/project/{name}/)\n\n{read_member(wheels[name], member).decode().strip()}\n"
             for name, member in LICENCES.items()

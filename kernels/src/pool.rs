@@ -79,6 +79,41 @@ impl Pool {
         self.threads.len() + 1
     }
 
+    /// Calls `work` with every row of `planes`, each once, on all threads at once: row `r` is elements
+    /// `r · width ..` of each plane. What does not fill a row is left alone.
+    ///
+    /// # Panics
+    /// If `work` panics on any thread, or `width` is 0.
+    pub fn rows<T: Send, const N: usize>(
+        &mut self,
+        planes: [&mut [T]; N],
+        width: usize,
+        work: &(dyn Fn(usize, [&mut [T]; N]) + Sync),
+    ) {
+        struct Planes<T, const N: usize>([*mut T; N]);
+        // SAFETY: the pointers are only used to make disjoint rows, one thread each.
+        unsafe impl<T: Send, const N: usize> Sync for Planes<T, N> {}
+        impl<T, const N: usize> Planes<T, N> {
+            fn start(&self, plane: usize) -> *mut T {
+                self.0[plane]
+            }
+        }
+        let rows = planes.iter().map(|p| p.len() / width).min().unwrap_or(0);
+        let planes = Planes(planes.map(|p| p.as_mut_ptr()));
+        self.run(rows, &|range: Range<usize>| {
+            for row in range {
+                let slices = std::array::from_fn(|plane| {
+                    // SAFETY: row < rows, so that the row lies inside its plane; each row is handed
+                    // out once, and the planes are borrowed until `run` has ended.
+                    unsafe {
+                        std::slice::from_raw_parts_mut(planes.start(plane).add(row * width), width)
+                    }
+                });
+                work(row, slices);
+            }
+        });
+    }
+
     /// Calls `work` with ranges that make up `0..units`, each once, on all threads at once.
     ///
     /// # Panics

@@ -1,9 +1,10 @@
 //! The wire format of NeuralSMPL Edge, for senders and receivers: no standard library, no
 //! allocation, no panic on any input.
 //!
-//! Three kinds of packet: a [`PoseRepr`] for each person and frame, now and then a
+//! Five kinds of packet: a [`PoseRepr`] for each person and frame, now and then a
 //! [`SubjectRepr`] with that person's shape and the camera, and a [`StatusRepr`] with the
-//! sender's health. Each has a fixed little-endian layout and travels in a [`frame`]: COBS with a
+//! sender's health; where the transport carries both ways, a client sends a [`CommandRepr`] and
+//! gets a [`ReplyRepr`]. Each has a fixed little-endian layout and travels in a [`frame`]: COBS with a
 //! CRC-32 and a zero byte as delimiter. The byte-level specification is `docs/packet.md` of the
 //! repository; `packet/vectors/` holds frames with their decoded values for other readers.
 //!
@@ -65,20 +66,24 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod command;
 mod fraction;
 pub mod frame;
 pub mod layout;
 mod message;
 pub mod pose;
 mod quaternion;
+pub mod reply;
 pub mod status;
 pub mod subject;
 
+pub use command::{Packet as CommandPacket, Repr as CommandRepr};
 pub use fraction::Fraction;
 pub use layout::kind_of;
 pub use message::{EncodeError, InvalidField, Message, ParseError};
 pub use pose::{Packet as PosePacket, Repr as PoseRepr};
 pub use quaternion::{NotARotation, Quaternion, Rotation};
+pub use reply::{Packet as ReplyPacket, Repr as ReplyRepr};
 pub use status::{Packet as StatusPacket, Repr as StatusRepr};
 pub use subject::{Packet as SubjectPacket, Repr as SubjectRepr};
 
@@ -98,11 +103,21 @@ pub enum Kind {
     Subject,
     /// Health of the sender: [`StatusRepr`].
     Status,
+    /// What a client asks of the sender: [`CommandRepr`].
+    Command,
+    /// What became of a command: [`ReplyRepr`].
+    Reply,
 }
 
 impl Kind {
     /// Every kind of this version.
-    pub const ALL: [Kind; 3] = [Kind::Pose, Kind::Subject, Kind::Status];
+    pub const ALL: [Kind; 5] = [
+        Kind::Pose,
+        Kind::Subject,
+        Kind::Status,
+        Kind::Command,
+        Kind::Reply,
+    ];
 
     /// The byte that stands for the kind.
     pub const fn code(self) -> u8 {
@@ -110,6 +125,8 @@ impl Kind {
             Kind::Pose => 1,
             Kind::Subject => 2,
             Kind::Status => 3,
+            Kind::Command => 4,
+            Kind::Reply => 5,
         }
     }
 
@@ -119,6 +136,8 @@ impl Kind {
             1 => Some(Kind::Pose),
             2 => Some(Kind::Subject),
             3 => Some(Kind::Status),
+            4 => Some(Kind::Command),
+            5 => Some(Kind::Reply),
             _ => None,
         }
     }
@@ -129,6 +148,8 @@ impl Kind {
             Kind::Pose => pose::LEN,
             Kind::Subject => subject::LEN,
             Kind::Status => status::LEN,
+            Kind::Command => command::LEN,
+            Kind::Reply => reply::LEN,
         }
     }
 

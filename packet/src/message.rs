@@ -1,7 +1,7 @@
 //! A packet of any kind, and what can be wrong with one.
 
+use crate::{CommandPacket, CommandRepr, ReplyPacket, ReplyRepr, VERSION, frame, kind_of};
 use crate::{Kind, PosePacket, PoseRepr, StatusPacket, StatusRepr, SubjectPacket, SubjectRepr};
-use crate::{VERSION, frame, kind_of};
 
 /// A field holds a value that the format does not allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -127,6 +127,10 @@ pub enum Message {
     Subject(SubjectRepr),
     /// Health of the sender.
     Status(StatusRepr),
+    /// What a client asks of the sender.
+    Command(CommandRepr),
+    /// What became of a command.
+    Reply(ReplyRepr),
 }
 
 impl Message {
@@ -143,6 +147,10 @@ impl Message {
             Kind::Status => {
                 Message::Status(StatusRepr::parse(&StatusPacket::new_checked(payload)?))
             }
+            Kind::Command => {
+                Message::Command(CommandRepr::parse(&CommandPacket::new_checked(payload)?))
+            }
+            Kind::Reply => Message::Reply(ReplyRepr::parse(&ReplyPacket::new_checked(payload)?)),
         })
     }
 
@@ -156,6 +164,8 @@ impl Message {
             Message::Pose(repr) => frame::encode(&repr.emit()?, out)?,
             Message::Subject(repr) => frame::encode(&repr.emit()?, out)?,
             Message::Status(repr) => frame::encode(&repr.emit()?, out)?,
+            Message::Command(repr) => frame::encode(&repr.emit()?, out)?,
+            Message::Reply(repr) => frame::encode(&repr.emit()?, out)?,
         })
     }
 
@@ -165,6 +175,8 @@ impl Message {
             Message::Pose(_) => Kind::Pose,
             Message::Subject(_) => Kind::Subject,
             Message::Status(_) => Kind::Status,
+            Message::Command(_) => Kind::Command,
+            Message::Reply(_) => Kind::Reply,
         }
     }
 }

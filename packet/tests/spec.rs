@@ -5,7 +5,7 @@
 use std::{fs, path::Path};
 
 use neuralsmpl_packet::layout::{Field, Type, header};
-use neuralsmpl_packet::{Kind, pose, status, subject};
+use neuralsmpl_packet::{Kind, command, pose, reply, status, subject};
 use serde_json::Value;
 
 fn spec() -> String {
@@ -74,10 +74,12 @@ fn row(field: &Field) -> Row {
     }
 }
 
-const SECTIONS: [(&str, Kind, &[Field]); 3] = [
+const SECTIONS: [(&str, Kind, &[Field]); 5] = [
     ("Pose", Kind::Pose, pose::LAYOUT),
     ("Subject", Kind::Subject, subject::LAYOUT),
     ("Status", Kind::Status, status::LAYOUT),
+    ("Command", Kind::Command, command::LAYOUT),
+    ("Reply", Kind::Reply, reply::LAYOUT),
 ];
 
 #[test]
@@ -95,18 +97,35 @@ fn the_tables_are_the_layouts() {
     }
 }
 
+/// Rows of a section's table of named numbers.
+fn numbers(spec: &str, title: &str) -> Vec<(u32, String)> {
+    let lines = section(spec, title);
+    let named = lines.into_iter().filter_map(|line| {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let number = cells.get(1)?.parse().ok()?;
+        let name = cells.get(2)?.strip_prefix('`')?.strip_suffix('`')?;
+        Some((number, name.to_owned()))
+    });
+    named.collect()
+}
+
+#[test]
+fn the_codes_are_the_operations_and_outcomes() {
+    let spec = spec();
+    let operations = command::Operation::ALL;
+    let operations = operations.map(|one| (one.code().into(), format!("{one:?}")));
+    assert_eq!(numbers(&spec, "Command"), operations);
+    let outcomes = reply::Outcome::ALL.map(|one| (one.code().into(), format!("{one:?}")));
+    assert_eq!(numbers(&spec, "Reply"), outcomes);
+}
+
 #[test]
 fn the_bits_are_the_flags() {
     let spec = spec();
     let named = |title| {
-        let lines = section(&spec, title);
-        let bits = lines.into_iter().filter_map(|line| {
-            let cells: Vec<_> = line.split('|').map(str::trim).collect();
-            let bit: u32 = cells.get(1)?.parse().ok()?;
-            let name = cells.get(2)?.strip_prefix('`')?.strip_suffix('`')?;
-            Some((name.to_owned(), 1 << bit))
-        });
-        bits.collect::<Vec<(String, u32)>>()
+        let bits = numbers(&spec, title).into_iter();
+        bits.map(|(bit, name)| (name, 1 << bit))
+            .collect::<Vec<(String, u32)>>()
     };
     let pose = pose::Flags::all().iter_names();
     let pose: Vec<_> = pose
@@ -178,7 +197,7 @@ fn the_tables_alone_decode_the_vectors() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/vectors.json");
     let vectors: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let packets = vectors["packets"].as_array().unwrap();
-    assert!(packets.len() >= 7);
+    assert!(packets.len() >= 13);
     for packet in packets {
         let text = packet["hex"].as_str().unwrap();
         let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();

@@ -6,11 +6,13 @@
 
 mod common;
 
-use std::{fs, path::PathBuf, sync::Once};
+use std::{collections::BTreeMap, fs, path::PathBuf, sync::Once};
 
 use common::{frame, payload, samples};
 use neuralsmpl_packet::frame::{self as framing, Accumulator};
-use neuralsmpl_packet::{Message, ParseError, PoseRepr, StatusRepr};
+use neuralsmpl_packet::layout::{Type, header};
+use neuralsmpl_packet::{Kind, Message, ParseError, PoseRepr, StatusRepr};
+use neuralsmpl_packet::{command, pose, reply, status, subject};
 use serde_json::{Value, json};
 
 /// The folder of the vectors, written first where that is asked for.
@@ -68,6 +70,15 @@ fn fields(message: &Message) -> Value {
             "pool_peak_kib": s.pool_peak_kib, "pool_kib": s.pool_kib, "faults": s.faults.bits(),
             "temperature_centi_c": s.temperature_centi_c.unwrap_or(-32768),
             "backend": s.backend.code(), "persons": s.persons,
+        }),
+        Message::Command(c) => json!({
+            "sequence": c.sequence, "time_us": c.time_us, "operation": c.operation.code(),
+            "reserved": [0, 0, 0], "argument": c.argument,
+        }),
+        Message::Reply(r) => json!({
+            "sequence": r.sequence, "time_us": r.time_us, "request": r.request,
+            "operation": r.operation.code(), "outcome": r.outcome.code(), "reserved": [0, 0],
+            "value": r.value,
         }),
         _ => unreachable!("a kind without a sample"),
     }
@@ -176,14 +187,71 @@ fn received(stream: &[u8]) -> Value {
     })
 }
 
+/// A message in plain text: a line for each field in wire order, floats by the hexadecimal digits
+/// of their bits, then what a reader derives.
+fn text(message: &Message) -> String {
+    let kind = format!("{:?}", message.kind()).to_lowercase();
+    let layout = match message.kind() {
+        Kind::Pose => pose::LAYOUT,
+        Kind::Subject => subject::LAYOUT,
+        Kind::Status => status::LAYOUT,
+        Kind::Command => command::LAYOUT,
+        Kind::Reply => reply::LAYOUT,
+        _ => unreachable!("a kind without a sample"),
+    };
+    let bits = |value: &Value| format!("{:08x}", (value.as_f64().unwrap() as f32).to_bits());
+    let line = |name: &str, value: &Value, ty: Type| {
+        let values = value.as_array().cloned().unwrap_or(vec![value.clone()]);
+        let words = values.iter().map(|value| match ty {
+            Type::F32 => bits(value),
+            _ => value.to_string(),
+        });
+        format!("{name} {}\n", words.collect::<Vec<_>>().join(" "))
+    };
+    let fields = fields(message);
+    let stated = header::LAYOUT.iter().skip(3).chain(layout);
+    let stated = stated.filter(|field| !["kind", "reserved", "visibility"].contains(&field.name));
+    let mut text = format!("kind {kind}\n");
+    text.extend(stated.map(|field| line(field.name, &fields[field.name], field.ty)));
+    if let Message::Pose(_) = message {
+        let derived = derived(message);
+        let rotations = derived["rotations_wxyz"].as_array().unwrap();
+        let parts: Value = rotations
+            .iter()
+            .flat_map(|q| q.as_array().unwrap().clone())
+            .collect();
+        text += &line("rotations_wxyz", &parts, Type::F32);
+        let name = "visibility_by_joint";
+        text += &line(name, &derived[name], Type::U8);
+    }
+    text
+}
+
+/// What a reader makes of the bytes of one file.
+fn transcript(name: &str, bytes: &[u8]) -> String {
+    let mut accumulator = Accumulator::new();
+    let mut out = format!("file {name}\n");
+    accumulator.extend(bytes, |payload| match Message::parse(payload) {
+        Ok(message) => out += &text(&message),
+        Err(error) => out += &format!("refused {}\n", reason(error)),
+    });
+    let drops = accumulator.drops();
+    out + &format!(
+        "drops overlong {} malformed {} short {} checksum {}\n",
+        drops.overlong, drops.malformed, drops.short, drops.checksum
+    )
+}
+
 /// Every file of the folder, with its contents.
 fn files() -> Vec<(String, String)> {
     let mut files = Vec::new();
+    let mut transcripts = BTreeMap::new();
     let mut lines = |entries: Vec<(&str, Vec<u8>, Value)>| {
         let rows: Vec<_> = entries
             .into_iter()
             .map(|(name, bytes, mut entry)| {
                 files.push((format!("{name}.hex"), hex_file(&bytes)));
+                transcripts.insert(name.to_owned(), transcript(name, &bytes));
                 entry["name"] = json!(name);
                 entry["hex"] = json!(hex(&bytes));
                 format!("    {entry}")
@@ -212,6 +280,8 @@ fn files() -> Vec<(String, String)> {
         neuralsmpl_packet::VERSION
     );
     files.push(("vectors.json".to_owned(), json));
+    let transcripts: String = transcripts.into_values().collect();
+    files.push(("expected.txt".to_owned(), transcripts));
     files
 }
 

@@ -7,7 +7,7 @@ use super::BackboneError;
 use super::anchors::{ANCHORS, DETECTOR_SIDE, VALUES, anchors, decode, merge, overlap};
 use super::network::Network;
 use super::workers::Workers;
-use crate::frame::{Intrinsics, Region, sample};
+use crate::frame::{Crop, Intrinsics, Region, planes};
 use crate::limits::MAX_PERSONS;
 
 /// Most candidates a search hands on: some are refused by the landmark network, or are one person twice.
@@ -53,6 +53,7 @@ impl Detection {
 /// The detector network with its memory.
 pub struct Detector {
     network: Network,
+    workers: Workers,
     anchors: Vec<Vec2>,
     candidates: Vec<Detection>,
     kept: Vec<Detection>,
@@ -71,10 +72,16 @@ impl Detector {
         ];
         Ok(Self {
             network: Network::load("detector", onnx, DETECTOR_SIDE, ports, workers)?,
+            workers: workers.clone(),
             anchors: anchors(),
             candidates: Vec::with_capacity(2 * ANCHORS),
             kept: Vec::with_capacity(MAX_CANDIDATES),
         })
+    }
+
+    /// Bytes of the network's arena and of its packed weights.
+    pub fn memory(&self) -> [u64; 2] {
+        self.network.memory()
     }
 
     /// Searches the whole photo, best first. With `tiles`, or where the whole shows nobody,
@@ -86,6 +93,28 @@ impl Detector {
     pub fn detect(&mut self, image: &RgbImage, tiles: bool) -> Result<&[Detection], BackboneError> {
         self.candidates.clear();
         self.search_photo(image, tiles)?;
+        merge(&mut self.candidates, &mut self.kept);
+        Ok(&self.kept)
+    }
+
+    /// Searches one part of the photo, best first: the whole for 0, then a tile of it, in turn. One
+    /// run of the network.
+    ///
+    /// # Errors
+    /// When the network fails or gives values that are not numbers.
+    pub fn detect_part(
+        &mut self,
+        image: &RgbImage,
+        part: usize,
+    ) -> Result<&[Detection], BackboneError> {
+        let (width, height) = (image.width() as f32, image.height() as f32);
+        let tiles = || tiles_of(width, height);
+        let part = part % (1 + tiles().count());
+        self.candidates.clear();
+        match part.checked_sub(1).and_then(|tile| tiles().nth(tile)) {
+            Some(tile) => self.search(image, &tile, MIN_TILE_SCORE)?,
+            None => self.search(image, &whole(width, height), MIN_SCORE)?,
+        }
         merge(&mut self.candidates, &mut self.kept);
         Ok(&self.kept)
     }
@@ -148,8 +177,11 @@ impl Detector {
     ) -> Result<(), BackboneError> {
         // The photo is searched as it is: a camera without distortion leaves its pixels in place.
         let as_it_is = Intrinsics::from_fov(60.0, image.width(), image.height());
+        let crop = Crop::new(image, &as_it_is, square, DETECTOR_SIDE);
+        let workers = &self.workers;
         self.network.fill(|input| {
-            sample(image, &as_it_is, square, DETECTOR_SIDE, input);
+            let rows = planes(input, DETECTOR_SIDE);
+            workers.rows(rows, DETECTOR_SIDE, &|row, out| crop.row(row, out));
             for value in input {
                 *value = 2.0 * *value - 1.0;
             }

@@ -8,7 +8,7 @@ use super::observations::{ALL_LANDMARKS, LANDMARK_VALUES};
 use super::workers::Workers;
 use super::{BackboneError, NetworkPose, Observations};
 use crate::body::PARTS;
-use crate::frame::{Intrinsics, Region, sample};
+use crate::frame::{Crop, Intrinsics, Region, planes};
 use crate::limits::MAX_BETAS;
 use crate::pack::BackboneSettings;
 
@@ -19,6 +19,7 @@ const OUTPUTS: usize = 5;
 pub struct Backbone {
     network: Network,
     settings: BackboneSettings,
+    workers: Workers,
 }
 
 impl Backbone {
@@ -51,7 +52,13 @@ impl Backbone {
         Ok(Self {
             network: Network::load_with("backbone", onnx, side, ports, optional, workers)?,
             settings: settings.clone(),
+            workers: workers.clone(),
         })
+    }
+
+    /// Bytes of the network's arena and of its packed weights.
+    pub fn memory(&self) -> [u64; 2] {
+        self.network.memory()
     }
 
     /// Whether the network names parts and sees the pose of the body.
@@ -119,8 +126,10 @@ impl Backbone {
         out: &mut Observations,
     ) -> Result<(), BackboneError> {
         let side = self.settings.input;
+        let crop = Crop::new(image, intrinsics, region, side);
+        let workers = &self.workers;
         self.network.fill(|input| {
-            sample(image, intrinsics, region, side, input);
+            workers.rows(planes(input, side), side, &|row, out| crop.row(row, out));
             if mirrored {
                 input.chunks_exact_mut(side).for_each(<[f32]>::reverse);
             }

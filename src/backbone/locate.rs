@@ -172,6 +172,45 @@ impl Locator {
         Ok(count)
     }
 
+    /// Bytes of both networks' arenas, of their packed weights, and of what was seen of people.
+    pub fn memory(&self) -> [u64; 3] {
+        let [d, b] = [self.detector.memory(), self.backbone.memory()];
+        let seen = self.second.bytes() * (self.people.len() + 1);
+        [d[0] + b[0], d[1] + b[1], seen as u64]
+    }
+
+    /// The detector.
+    pub fn detector(&mut self) -> &mut Detector {
+        &mut self.detector
+    }
+
+    /// Looks once at a region for person `slot`, and once more, with `refine`, where it sat badly.
+    /// False where it shows nobody.
+    ///
+    /// # Errors
+    /// When the network fails.
+    ///
+    /// # Panics
+    /// When `slot` is not below [`MAX_PERSONS`].
+    pub fn look_at(
+        &mut self,
+        slot: usize,
+        region: Region,
+        image: &RgbImage,
+        intrinsics: &Intrinsics,
+        refine: bool,
+    ) -> Result<bool, BackboneError> {
+        let options = LocateOptions {
+            refine,
+            ..LocateOptions::default()
+        };
+        let seen = self.look(slot, region, image, intrinsics, &options)?;
+        let person = &mut self.people[slot];
+        person.opinions =
+            Opinions::first(&person.observations, &person.region, self.backbone.side());
+        Ok(seen)
+    }
+
     /// The backbone.
     pub fn backbone(&self) -> &Backbone {
         &self.backbone

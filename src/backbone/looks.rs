@@ -45,13 +45,13 @@ const MIN_SCORE: f32 = 0.5;
 const ANOTHER_PERSON: f32 = 0.15;
 
 /// For each landmark its counterpart on the other side.
-const OTHER_SIDE: [usize; LANDMARKS] = [
+pub(crate) const OTHER_SIDE: [usize; LANDMARKS] = [
     0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15, 18, 17, 20, 19, 22, 21, 24, 23, 26,
     25, 28, 27, 30, 29, 32, 31,
 ];
 
 /// Landmarks that tell the sides apart: shoulders and hips.
-const SIDED: [usize; 4] = [11, 12, 23, 24];
+pub(crate) const SIDED: [usize; 4] = [11, 12, 23, 24];
 
 /// Landmarks of one opinion about a person, averaged over the looks that share it.
 #[derive(Clone, Copy, Debug)]

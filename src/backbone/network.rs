@@ -80,6 +80,11 @@ impl Network {
         self.ports.len()
     }
 
+    /// Bytes of the arenas and of the packed weights.
+    pub fn memory(&self) -> [u64; 2] {
+        self.plan.memory()
+    }
+
     /// Lets `fill` write the input: planes of red, green and blue.
     pub fn fill(&mut self, fill: impl FnOnce(&mut [f32])) -> Result<(), BackboneError> {
         // tract has given its share back when a run ends, so this copies nothing.

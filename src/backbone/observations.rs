@@ -111,6 +111,11 @@ impl Observations {
         }
     }
 
+    /// Bytes on the heap.
+    pub fn bytes(&self) -> usize {
+        4 * (self.mask.len() + self.features.len() + self.parts.len())
+    }
+
     /// Reads `[39 × 5]` landmarks.
     pub(super) fn read_landmarks(&mut self, values: &[f32]) {
         for (landmark, v) in self

@@ -7,7 +7,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 
 use super::error::one_line;
-use super::fused::loader;
+use super::fused::{Region, loader};
 use super::workers::Workers;
 
 /// A network that is ready to run, one run at a time.
@@ -37,6 +37,19 @@ impl Plan {
     }
 
     /// The graph as it runs.
+    /// Bytes of the fused regions' arenas, and of their packed weights.
+    pub fn memory(&self) -> [u64; 2] {
+        let nodes = self.model().nodes.iter();
+        let regions = nodes.filter_map(|node| node.op_as::<Region>());
+        regions.fold([0, 0], |[arena, weights], region| {
+            let program = &region.program;
+            [
+                arena + (program.arena_bytes() + program.tensor_bytes()) as u64,
+                weights + program.weight_bytes() as u64,
+            ]
+        })
+    }
+
     pub fn model(&self) -> &TypedModel {
         self.state.plan().model()
     }

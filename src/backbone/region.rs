@@ -33,6 +33,14 @@ pub fn region_from_points(hip_center: Vec2, scale_point: Vec2) -> Option<Region>
     })
 }
 
+/// Region around a body that is known, in ideal image pixels: `hips` and `shoulders` are the middles
+/// of the pairs, `reach` the distance from the hips to the body's farthest point. The trunk points up
+/// in it, as in a detection's.
+pub fn region_from_body(hips: Vec2, shoulders: Vec2, reach: f32) -> Option<Region> {
+    let up = (shoulders - hips).normalize_or(Vec2::NEG_Y);
+    region_from_points(hips, hips + up * reach)
+}
+
 /// Region of a detection, with the lens's distortion undone.
 pub fn region_from_detection(detection: &Detection, intrinsics: &Intrinsics) -> Option<Region> {
     let ideal = |p: Vec2| {

@@ -1,6 +1,6 @@
 //! Who computes the networks: instruction set and threads.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use neuralsmpl_kernels::{Isa, Pool};
 
@@ -61,6 +61,18 @@ impl Workers {
     /// The kernels' instruction set.
     pub fn isa(&self) -> Isa {
         self.isa
+    }
+
+    /// Calls `work` with every row of `planes` on all threads; see [`Pool::rows`].
+    pub(crate) fn rows<T: Send, const N: usize>(
+        &self,
+        planes: [&mut [T]; N],
+        width: usize,
+        work: &(dyn Fn(usize, [&mut [T]; N]) + Sync),
+    ) {
+        // A thread that panicked while it held the pool has left no job behind.
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.rows(planes, width, work);
     }
 
     pub(super) fn fuse(&self) -> Option<Fuse> {

@@ -98,6 +98,7 @@ pub(super) fn run(args: &BenchArgs, console: &Console) -> anyhow::Result<End> {
         jobs: &jobs,
         schedule: &schedule,
         hypotheses: false,
+        until: None,
     };
     let console = console.with_progress(args.frames as usize);
     let mut series = [(&mut cpu, Vec::new()), (&mut device, Vec::new())];

@@ -10,7 +10,6 @@ use clap::ValueEnum;
 
 use super::End;
 use super::backend::BackendArgs;
-use super::camera::{Calibration, Camera, check_box, parse_box, parse_fov, parse_intrinsics};
 use super::console::Console;
 use super::outputs::{Folder, plan};
 use super::pack::{NetworkFiles, find};
@@ -19,6 +18,9 @@ use super::start::{Init, StartSource};
 use crate::backbone::Workers;
 use crate::engine::Opened;
 use crate::fit::{Schedule, Solver};
+use crate::frame::calibration::{
+    Calibration, Camera, check_box, parse_box, parse_fov, parse_intrinsics,
+};
 use crate::frame::load_image;
 use crate::limits::{MAX_PERSONS, MAX_STEPS, MAX_THREADS};
 use crate::pack::Pack;
@@ -204,7 +206,7 @@ impl<'a> Session<'a> {
         let intrinsics = self
             .camera
             .intrinsics(width, height)
-            .map_err(|fault| anyhow!("{shown}: {fault}"))?;
+            .map_err(|fault| anyhow!("{shown}: --intrinsics: {fault}"))?;
         if let Some(box_px) = self.args.box_px {
             check_box(box_px, width, height).map_err(|fault| anyhow!("{shown}: {fault}"))?;
         }

@@ -5,7 +5,6 @@
 mod backend;
 mod bench;
 mod bench_net;
-mod camera;
 mod console;
 mod decode;
 mod devices;
@@ -15,7 +14,9 @@ mod outputs;
 mod pack;
 mod pack_inspect;
 mod pack_poses;
+mod replay;
 mod report;
+mod run;
 mod start;
 
 use std::process::ExitCode;
@@ -30,6 +31,7 @@ Examples:
   neuralsmpl fit photo.jpg --out results         fit everybody in a photo
   neuralsmpl fit photo.jpg --box 86,329,739,896  only the person in this box
   neuralsmpl fit photo.jpg --backend cpu         without the GPU
+  neuralsmpl run --source clip.mjpeg             follow people through a recording or camera
   neuralsmpl devices                             what can run the fit
   neuralsmpl decode results/photo.pose.bin       print packets as JSON lines
   neuralsmpl pack check models/person            check a model pack";
@@ -52,6 +54,10 @@ struct Cli {
 enum Command {
     /// Fit the people in photographs
     Fit(fit::FitArgs),
+    /// Follow people live: from a camera or recording to packets
+    Run(run::RunArgs),
+    /// Send a recording of packets to sinks again
+    Replay(replay::ReplayArgs),
     /// List the Vulkan devices that can run the fit
     Devices(devices::DevicesArgs),
     /// Time the fit on this machine, on one page
@@ -93,10 +99,17 @@ pub fn main() -> ExitCode {
     if let Err(error) = checked {
         return usage(&error);
     }
-    start_log(cli.quiet, cli.verbose);
+    let mut log = Some(log(cli.quiet, cli.verbose));
+    if !matches!(cli.command, Command::Run(_))
+        && let Some(mut log) = log.take()
+    {
+        log.init();
+    }
     let console = Console::new(cli.quiet);
     let end = match &cli.command {
         Command::Fit(args) => fit::run(args, &console),
+        Command::Run(args) => run::run(args, &console, log.unwrap_or_default()),
+        Command::Replay(args) => replay::run(args, &console),
         Command::Devices(args) => devices::run(args, &console),
         Command::Bench(args) => bench::run(args, &console),
         Command::Decode(args) => decode::run(args, &console),
@@ -136,16 +149,17 @@ fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn start_log(quiet: bool, verbose: u8) {
+fn log(quiet: bool, verbose: u8) -> env_logger::Builder {
     let level = match (quiet, verbose) {
         (true, _) => log::LevelFilter::Error,
         (false, 0) => log::LevelFilter::Warn,
         (false, 1) => log::LevelFilter::Info,
         (false, _) => log::LevelFilter::Debug,
     };
-    env_logger::Builder::new()
+    let mut builder = env_logger::Builder::new();
+    builder
         .filter_level(log::LevelFilter::Off)
         .filter_module("neuralsmpl", level)
-        .format_target(false)
-        .init();
+        .format_target(false);
+    builder
 }

@@ -44,7 +44,7 @@ impl Stage {
 }
 
 /// Runs the stages of an evaluation somewhere and leaves the results in a workspace.
-pub trait Stages {
+pub trait Stages: Send {
     /// Evaluates the energy at `pose` and what else is wanted. Afterwards `workspace` holds every
     /// stage's result, wherever it was computed.
     fn evaluate(

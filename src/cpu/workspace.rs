@@ -114,6 +114,17 @@ impl Workspace {
         }
     }
 
+    /// Bytes of a workspace for a body and a grid, itself included; the solvers' state is apart.
+    pub fn bytes(body: &Body, grid: usize) -> usize {
+        let (v, k, cells) = (body.vertices.len(), body.keypoints.len(), grid * grid);
+        let points = size_of::<Vec3>() * (4 * v + 2 * k)
+            + size_of::<Curvature>() * v
+            + size_of::<Mat3>() * k;
+        let boxed = size_of::<NormalEquations>() + size_of::<pose_vae::Scratch>();
+        let matrix = 4 * MAX_PARAMS * MAX_PARAMS;
+        points + body.faces.len() + 4 * 6 * cells + matrix + boxed + size_of::<Self>()
+    }
+
     /// Poses the body: joints, vertices, keypoints and their images.
     pub fn forward(&mut self, body: &Body, observation: &Observation, state: &Pose) {
         pose::pose(body, state, &mut self.joints);
@@ -162,15 +173,26 @@ impl Workspace {
 
     /// Depth per cell of the last raster, metres; infinite where nothing is seen.
     pub fn depths(&self) -> Vec<f32> {
-        let depth =
-            |&key| raster::triangle(key).map_or(f32::INFINITY, |_| raster::depth(key, self.window));
-        self.keys.iter().map(depth).collect()
+        (0..self.keys.len())
+            .map(|cell| self.depth_at(cell))
+            .collect()
     }
 
     /// Depth per cell of other posed `vertices` through `camera`; overwrites the last raster.
     pub fn depth_of(&mut self, body: &Body, camera: &GridCamera, vertices: &[Vec3]) -> Vec<f32> {
+        self.raster_of(body, camera, vertices);
+        self.depths()
+    }
+
+    /// Finds what each cell sees of other posed `vertices` through `camera`.
+    pub fn raster_of(&mut self, body: &Body, camera: &GridCamera, vertices: &[Vec3]) {
         self.window = project::project(camera, vertices, &mut self.points);
         self.raster(body);
-        self.depths()
+    }
+
+    /// Depth at a cell of the last raster, metres; infinite where nothing is seen.
+    pub fn depth_at(&self, cell: usize) -> f32 {
+        let key = self.keys[cell];
+        raster::triangle(key).map_or(f32::INFINITY, |_| raster::depth(key, self.window))
     }
 }

@@ -117,12 +117,13 @@ fn mostly_hidden(fit: &PersonFit) -> bool {
 }
 
 /// The packet's form of a rotation; what is none becomes the identity.
-fn rotation(q: Quat) -> Rotation {
+pub(crate) fn rotation(q: Quat) -> Rotation {
     let [x, y, z, w] = q.to_array();
     Rotation::from_quaternion(Quaternion { w, x, y, z }).unwrap_or(Rotation::IDENTITY)
 }
 
-fn visibility(seen: Visibility) -> Seen {
+/// The packet's form of a visibility.
+pub(crate) fn visibility(seen: Visibility) -> Seen {
     match seen {
         Visibility::Visible => Seen::Visible,
         Visibility::SelfOccluded => Seen::SelfOccluded,

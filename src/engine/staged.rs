@@ -1,8 +1,7 @@
 //! The CPU's solver with the first stages of every evaluation on a device.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::Setting;
 use crate::body::Pose;
@@ -20,10 +19,17 @@ pub(super) struct Seen {
     pub failed: bool,
 }
 
+/// [`Seen`], written by the stages that the fitter owns.
+#[derive(Default)]
+struct Shared {
+    overflows: AtomicU64,
+    failed: AtomicBool,
+}
+
 /// A fitter whose evaluations begin on a device.
 pub(super) struct Staged {
     pub fitter: Fitter,
-    seen: Rc<Cell<Seen>>,
+    seen: Arc<Shared>,
 }
 
 impl Staged {
@@ -42,7 +48,7 @@ impl Staged {
             setting.fit.clone(),
             until,
         )?;
-        let seen = Rc::new(Cell::new(Seen::default()));
+        let seen = Arc::new(Shared::default());
         let watched = Watched {
             stages: Some(stages),
             seen: seen.clone(),
@@ -55,14 +61,17 @@ impl Staged {
     }
 
     pub(super) fn seen(&self) -> Seen {
-        self.seen.get()
+        Seen {
+            overflows: self.seen.overflows.load(Ordering::Relaxed),
+            failed: self.seen.failed.load(Ordering::Relaxed),
+        }
     }
 }
 
 /// A device's stages until one of them fails.
 struct Watched {
     stages: Option<VulkanStages>,
-    seen: Rc<Cell<Seen>>,
+    seen: Arc<Shared>,
 }
 
 impl Stages for Watched {
@@ -78,10 +87,10 @@ impl Stages for Watched {
         };
         let terms = stages.evaluate(workspace, problem, pose, want);
         let failed = stages.failures() > 0;
-        self.seen.set(Seen {
-            overflows: stages.overflows(),
-            failed,
-        });
+        self.seen
+            .overflows
+            .store(stages.overflows(), Ordering::Relaxed);
+        self.seen.failed.store(failed, Ordering::Relaxed);
         if failed {
             // The device may still be using the buffers.
             std::mem::forget(self.stages.take());

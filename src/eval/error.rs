@@ -24,6 +24,9 @@ pub enum EvalError {
     /// A network fails.
     #[error(transparent)]
     Backbone(#[from] BackboneError),
+    /// A setting of the tracker is out of range.
+    #[error(transparent)]
+    Track(#[from] neuralsmpl_track::ConfigError),
     /// Synthetic people cannot be made.
     #[error(transparent)]
     Synth(#[from] SynthError),

@@ -2,6 +2,7 @@
 
 mod advocc;
 mod error;
+mod live;
 mod manifest;
 mod metrics;
 pub mod people;
@@ -13,6 +14,7 @@ mod synthetic;
 
 pub use advocc::{AdvOccArgs, run as run_advocc};
 pub use error::EvalError;
+pub use live::{LiveArgs, run as run_live};
 pub use manifest::{Frame, ManifestError, read_manifest};
 pub use metrics::{LIMBS, mpjpe, pa_mpjpe, procrustes};
 pub use real::{RealArgs, run as run_real};

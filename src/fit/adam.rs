@@ -39,6 +39,10 @@ pub(super) fn descend(
     let mut pose = outcome.pose.clone();
     let mut best = outcome.after.total();
     for step in 1..=steps {
+        if evaluator.late() {
+            outcome.late = true;
+            break;
+        }
         let terms = evaluator.evaluate(problem, &pose, Want::Gradient);
         if terms.total() < best {
             best = terms.total();

@@ -1,5 +1,7 @@
 //! What fits the people of a frame, whoever computes: the CPU's stages or a device.
 
+use std::time::Instant;
+
 use super::{Fitter, Outcome, Problem, Schedule};
 use crate::body::{Body, Pose};
 use crate::cpu::Workspace;
@@ -30,6 +32,9 @@ pub struct Batch<'a> {
     pub schedule: &'a Schedule,
     /// Whether the mirror hypothesis is tried.
     pub hypotheses: bool,
+    /// When all of it should be done. The CPU begins no step after a person's share of the time is
+    /// over; a device, which is given all steps at once, does not look at it.
+    pub until: Option<Instant>,
 }
 
 impl<'a> Batch<'a> {
@@ -66,6 +71,11 @@ impl Backend for Fitter {
     fn fit_batch(&mut self, batch: &Batch<'_>, done: &mut Done<'_>) -> Result<(), Self::Error> {
         for (i, job) in batch.jobs.iter().enumerate() {
             let problem = batch.problem(job);
+            let left = (batch.jobs.len() - i) as u32;
+            self.until = batch.until.map(|until| {
+                let now = Instant::now();
+                now + until.saturating_duration_since(now) / left
+            });
             let outcome = if batch.hypotheses {
                 self.fit_best(&problem, job.start, batch.schedule)
             } else {
@@ -73,6 +83,7 @@ impl Backend for Fitter {
             };
             done(i, &outcome, &self.workspace);
         }
+        self.until = None;
         Ok(())
     }
 }

@@ -96,6 +96,10 @@ pub(super) fn descend(
     let (raise, lower) = (f64::from(settings.raise), f64::from(settings.lower));
     let momentum = f64::from(settings.momentum);
     let mut damping = f64::from(settings.damping);
+    if evaluator.late() {
+        outcome.late = true;
+        return;
+    }
     let mut pose = outcome.pose.clone();
     outcome.after = evaluator.evaluate(problem, &pose, Want::Hessian);
     system.read(evaluator.workspace, active);
@@ -104,6 +108,10 @@ pub(super) fn descend(
     let mut velocity = Vector::zeros();
     let mut idle = 0;
     for _ in 0..steps {
+        if evaluator.late() {
+            outcome.late = true;
+            break;
+        }
         outcome.steps += 1;
         let mut gain = 0.0;
         if let Some(step) = system.step(layout, damping) {

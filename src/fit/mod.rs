@@ -8,6 +8,8 @@ mod hypotheses;
 pub use backend::{Backend, Batch, Done, Job};
 pub use hypotheses::{mirror_pairs, mirrored};
 
+use std::time::Instant;
+
 pub use crate::energy::Problem;
 
 use crate::body::{Body, Pose};
@@ -60,6 +62,16 @@ impl Schedule {
             },
         }
     }
+
+    /// The same with another cap on steps; its share of global steps stays.
+    pub fn with_steps(self, steps: u32) -> Self {
+        let share = f64::from(self.global_steps) / f64::from(self.steps.max(1));
+        Self {
+            steps,
+            global_steps: (share * f64::from(steps)) as u32,
+            ..self
+        }
+    }
 }
 
 /// What a fit ends with.
@@ -73,6 +85,8 @@ pub struct Outcome {
     pub after: Terms,
     /// Gradient steps spent.
     pub steps: u32,
+    /// Whether time ended the fit before its steps were used up.
+    pub late: bool,
 }
 
 /// Parameters that may move.
@@ -82,6 +96,8 @@ type Active = [bool; MAX_PARAMS];
 pub struct Fitter {
     /// The stages' buffers; after a fit they hold the best pose's evaluation.
     pub workspace: Workspace,
+    /// No step begins after this; a fit overruns it by one step and one evaluation at most.
+    pub until: Option<Instant>,
     stages: Box<dyn Stages>,
     settings: FitSettings,
     mirror: Option<Vec<usize>>,
@@ -94,6 +110,7 @@ impl Fitter {
     pub fn new(body: &Body, grid: usize, settings: FitSettings) -> Self {
         Self {
             workspace: Workspace::new(body, grid),
+            until: None,
             stages: Box::new(CpuStages),
             settings,
             mirror: mirror_pairs(body),
@@ -110,14 +127,8 @@ impl Fitter {
 
     /// Energy at a pose.
     pub fn energy(&mut self, problem: &Problem<'_>, pose: &Pose) -> Terms {
-        self.evaluator().evaluate(problem, pose, Want::Energy)
-    }
-
-    fn evaluator(&mut self) -> Evaluator<'_> {
-        Evaluator {
-            workspace: &mut self.workspace,
-            stages: &mut *self.stages,
-        }
+        self.stages
+            .evaluate(&mut self.workspace, problem, pose, Want::Energy)
     }
 
     /// Each joint's counterpart on the other side; `None` for bodies without left and right.
@@ -140,6 +151,7 @@ impl Fitter {
             before,
             after: before,
             steps: 0,
+            late: false,
         };
         let global = schedule.global_steps.min(schedule.steps);
         for (steps, all) in [(global, false), (schedule.steps - global, true)] {
@@ -150,6 +162,7 @@ impl Fitter {
             let evaluator = &mut Evaluator {
                 workspace: &mut self.workspace,
                 stages: &mut *self.stages,
+                until: self.until,
             };
             match schedule.solver {
                 Solver::Adam => adam::descend(
@@ -215,6 +228,7 @@ impl Fitter {
         let mut outcome = self.fit(problem, &best.pose, &rest, &mut |_| ());
         outcome.before = first.before;
         outcome.steps += spent;
+        outcome.late |= first.late || second.late;
         outcome
     }
 }
@@ -223,11 +237,17 @@ impl Fitter {
 struct Evaluator<'a> {
     workspace: &'a mut Workspace,
     stages: &'a mut dyn Stages,
+    until: Option<Instant>,
 }
 
 impl Evaluator<'_> {
     fn evaluate(&mut self, problem: &Problem<'_>, pose: &Pose, want: Want) -> Terms {
         self.stages.evaluate(self.workspace, problem, pose, want)
+    }
+
+    /// Whether the time for steps is over.
+    fn late(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 }
 

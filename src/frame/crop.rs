@@ -1,7 +1,8 @@
 //! Crops: a turned square of the photo as the networks want it.
 
-use glam::{Vec2, Vec3};
+use glam::{Vec2, Vec3, Vec4};
 use image::RgbImage;
+use multiversion::multiversion;
 
 use super::{Intrinsics, Region};
 
@@ -25,51 +26,122 @@ pub fn sample(
     size: usize,
     out: &mut [f32],
 ) {
+    let crop = Crop::new(image, intrinsics, region, size);
+    let rows = planes(out, size).map(|plane| plane.chunks_exact_mut(size));
+    let [red, green, blue] = rows;
+    for (row, ((red, green), blue)) in red.zip(green).zip(blue).enumerate() {
+        crop.row(row, [red, green, blue]);
+    }
+}
+
+/// The three planes of a crop.
+///
+/// # Panics
+/// When `out` does not hold `3 · size²` values.
+pub fn planes(out: &mut [f32], size: usize) -> [&mut [f32]; 3] {
     let plane = size * size;
     assert_eq!(
         out.len(),
         3 * plane,
         "a crop of {size} x {size} pixels holds 3 planes"
     );
-    let photo = Photo::new(image);
-    let lens = intrinsics.is_distorted().then(|| Lens::new(intrinsics));
-    let shrink = region.side / size as f32;
-    let least = if shrink > 1.0 { 2 } else { 1 };
-    let taps = ((shrink / TAP_SPACING).ceil() as usize).clamp(least, MAX_TAPS);
-    let corner = region.to_image(Vec2::ZERO, size as f32);
-    let step = 1.0 / taps as f32;
-    let right = Vec2::from_angle(region.angle) * shrink;
-    let down = right.perp();
-    let (du, dv, last) = (right * step, down * step, (taps - 1) as f32);
     let (red, rest) = out.split_at_mut(plane);
     let (green, blue) = rest.split_at_mut(plane);
+    [red, green, blue]
+}
+
+/// A crop that is sampled row by row, by one thread or several.
+pub struct Crop<'a> {
+    photo: Photo<'a>,
+    lens: Option<Lens<'a>>,
+    /// Ideal image point of the crop's corner, and of steps of one crop pixel.
+    corner: Vec2,
+    right: Vec2,
+    down: Vec2,
+    /// Samples a side of a pixel.
+    taps: usize,
+}
+
+impl<'a> Crop<'a> {
+    /// Of `size` pixels a side.
+    pub fn new(
+        image: &'a RgbImage,
+        intrinsics: &'a Intrinsics,
+        region: &Region,
+        size: usize,
+    ) -> Self {
+        let shrink = region.side / size as f32;
+        let least = if shrink > 1.0 { 2 } else { 1 };
+        let right = Vec2::from_angle(region.angle) * shrink;
+        Self {
+            photo: Photo::new(image),
+            lens: intrinsics.is_distorted().then(|| Lens::new(intrinsics)),
+            corner: region.to_image(Vec2::ZERO, size as f32),
+            right,
+            down: right.perp(),
+            taps: ((shrink / TAP_SPACING).ceil() as usize).clamp(least, MAX_TAPS),
+        }
+    }
+
+    /// Samples one row of each plane, 0..=1.
+    pub fn row(&self, row: usize, out: [&mut [f32]; 3]) {
+        let [red, green, blue] = out;
+        sample_row(self, row, red, green, blue);
+    }
+}
+
+#[multiversion(targets("x86_64+avx2+fma", "x86_64+sse4.1", "aarch64+neon"))]
+fn sample_row<'a>(
+    crop: &Crop<'a>,
+    row: usize,
+    red: &mut [f32],
+    green: &mut [f32],
+    blue: &mut [f32],
+) {
+    let Crop {
+        photo,
+        lens,
+        corner,
+        right,
+        down,
+        taps,
+    } = crop;
+    let step = 1.0 / *taps as f32;
+    let (du, dv, last) = (*right * step, *down * step, (taps - 1) as f32);
     let scale = 1.0 / (255.0 * (taps * taps) as f32);
-    for i in 0..plane {
-        let (row, column) = ((i / size) as f32, (i % size) as f32);
-        let first = corner + down * (row + 0.5 * step) + right * (column + 0.5 * step);
+    let line = *corner + *down * (row as f32 + 0.5 * step);
+    for (column, ((red, green), blue)) in red.iter_mut().zip(green).zip(blue).enumerate() {
+        let first = line + *right * (column as f32 + 0.5 * step);
         let ends = [
             first,
             first + du * last,
             first + dv * last,
             first + (du + dv) * last,
         ];
-        let easy = lens.is_none() && ends.iter().all(|&p| photo.is_inner(p));
-        let mut sum = Vec3::ZERO;
-        for v in 0..taps {
-            let line = first + dv * v as f32;
-            for u in 0..taps {
-                let ideal = line + du * u as f32;
-                sum += match &lens {
-                    None if easy => photo.inner(ideal),
-                    None => photo.bilinear(ideal),
-                    Some(lens) => lens
-                        .distort(ideal)
-                        .map_or(Vec3::ZERO, |p| photo.bilinear(p)),
-                };
+        let mut sum = Vec4::ZERO;
+        if lens.is_none() && ends.iter().all(|&p| photo.is_inner(p)) {
+            for v in 0..*taps {
+                let line = first + dv * v as f32;
+                for u in 0..*taps {
+                    sum += photo.inner(line + du * u as f32);
+                }
+            }
+        } else {
+            for v in 0..*taps {
+                let line = first + dv * v as f32;
+                for u in 0..*taps {
+                    let ideal = line + du * u as f32;
+                    sum += match lens {
+                        None => photo.bilinear(ideal),
+                        Some(lens) => lens
+                            .distort(ideal)
+                            .map_or(Vec4::ZERO, |p| photo.bilinear(p)),
+                    };
+                }
             }
         }
         let colour = sum * scale;
-        (red[i], green[i], blue[i]) = (colour.x, colour.y, colour.z);
+        (*red, *green, *blue) = (colour.x, colour.y, colour.z);
     }
 }
 
@@ -98,38 +170,34 @@ impl<'a> Photo<'a> {
             && point.y < self.height as f32 - 2.0
     }
 
-    /// Colour in 0..=255 between the four nearest pixel centres, for inner points.
+    /// Colour in 0..=255 between the four nearest pixel centres, for inner points. The fourth lane
+    /// is the next pixel's red and means nothing: four lanes fill a register.
     #[inline(always)]
-    fn inner(&self, point: Vec2) -> Vec3 {
+    fn inner(&self, point: Vec2) -> Vec4 {
         let p = point - 0.5;
         let (x, y) = (p.x as i32, p.y as i32);
         let (fx, fy) = (p.x - x as f32, p.y - y as f32);
         let stride = 3 * self.width as usize;
         let i = y as usize * stride + 3 * x as usize;
-        let (Some(a), Some(b)) = (
-            self.bytes.get(i..i + 6),
-            self.bytes.get(i + stride..i + stride + 6),
-        ) else {
-            return Vec3::ZERO;
+        let (Some(a), Some(b)) = (self.pair(i), self.pair(i + stride)) else {
+            return Vec4::ZERO;
         };
-        let weights = [
-            (1.0 - fx) * (1.0 - fy),
-            fx * (1.0 - fy),
-            (1.0 - fx) * fy,
-            fx * fy,
-        ];
-        let mix = |c: usize| {
-            weights[0] * f32::from(a[c])
-                + weights[1] * f32::from(a[c + 3])
-                + weights[2] * f32::from(b[c])
-                + weights[3] * f32::from(b[c + 3])
-        };
-        Vec3::new(mix(0), mix(1), mix(2))
+        let top = a[0] + (a[1] - a[0]) * fx;
+        let bottom = b[0] + (b[1] - b[0]) * fx;
+        top + (bottom - top) * fy
+    }
+
+    /// Two neighbouring pixels, the first at byte `i`.
+    #[inline(always)]
+    fn pair(&self, i: usize) -> Option<[Vec4; 2]> {
+        let &[r, g, b, r1, g1, b1, next] = self.bytes.get(i..)?.first_chunk::<7>()?;
+        let lanes = |v: [u8; 4]| Vec4::from_array(v.map(f32::from));
+        Some([lanes([r, g, b, r1]), lanes([r1, g1, b1, next])])
     }
 
     /// Colour in 0..=255 between the four nearest pixel centres; black outside.
     #[inline(always)]
-    fn bilinear(&self, point: Vec2) -> Vec3 {
+    fn bilinear(&self, point: Vec2) -> Vec4 {
         if self.is_inner(point) {
             return self.inner(point);
         }
@@ -137,14 +205,14 @@ impl<'a> Photo<'a> {
         let inside =
             p.x > -1.0 && p.y > -1.0 && p.x < self.width as f32 && p.y < self.height as f32;
         if !inside {
-            return Vec3::ZERO;
+            return Vec4::ZERO;
         }
         let low = p.floor();
         let (fx, fy) = (p.x - low.x, p.y - low.y);
         let (x, y) = (low.x as i32, low.y as i32);
         let top = self.pixel(x, y) * (1.0 - fx) + self.pixel(x + 1, y) * fx;
         let bottom = self.pixel(x, y + 1) * (1.0 - fx) + self.pixel(x + 1, y + 1) * fx;
-        top * (1.0 - fy) + bottom * fy
+        (top * (1.0 - fy) + bottom * fy).extend(0.0)
     }
 
     #[inline(always)]

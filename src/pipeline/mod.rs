@@ -1,12 +1,15 @@
 //! One image to its people: locate, observe, initialise, fit, read out.
 
+mod follow;
 mod person;
 mod prepare;
+mod sides;
 
 use std::time::Instant;
 
 use image::RgbImage;
 
+pub use follow::{Budget, Found, StartKind};
 pub use person::{EstimateOptions, PersonFit, Start, Timings};
 pub use prepare::observe;
 
@@ -34,6 +37,8 @@ pub struct Estimator {
     initializer: Initializer,
     /// One for each person of an image.
     observations: Vec<Observation>,
+    /// Of those who are followed, in the same slots.
+    followed: Vec<follow::Slot>,
     options: EstimateOptions,
 }
 
@@ -72,6 +77,7 @@ impl Estimator {
             engine: Engine::new(opened, &setting),
             initializer: Initializer::new(&model),
             observations: vec![observation; MAX_PERSONS],
+            followed: vec![follow::Slot::new(&pack.body); MAX_PERSONS],
             model,
             options,
             pack,
@@ -81,6 +87,12 @@ impl Estimator {
     /// The pack in use.
     pub fn pack(&self) -> &Pack {
         &self.pack
+    }
+
+    /// Lets go of the networks' files, which are loaded.
+    pub fn forget_files(&mut self) {
+        self.pack.backbone = Vec::new();
+        self.pack.detector = Vec::new();
     }
 
     /// Whether the backbone names parts and sees the pose of the body.
@@ -215,6 +227,7 @@ impl Estimator {
             jobs: &jobs,
             schedule: &self.options.schedule,
             hypotheses: self.options.hypotheses,
+            until: None,
         };
         let mut found: Vec<Option<PersonFit>> = vec![None; jobs.len()];
         let mut clock = Instant::now();

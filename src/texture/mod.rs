@@ -1,9 +1,11 @@
 //! The neural mesh Φ: at every vertex a Gaussian mixture over features, whose components
 //! follow the orientation of the vertex's limb; and the background mixture B.
 
+mod background;
 mod gate;
 mod load;
 
+pub use background::Background;
 pub use gate::{Gate, Gates};
 pub use load::TextureError;
 
@@ -41,52 +43,6 @@ pub struct Texture {
     pub background: Background,
     /// Clutter vector `[D]`, unit norm (`released` energy).
     pub clutter: Vec<f32>,
-}
-
-/// p(f | B): isotropic Gaussian mixture.
-#[derive(Clone, Debug)]
-pub struct Background {
-    /// Means `[M][D]`.
-    pub mean: Vec<f32>,
-    /// Standard deviations `[M]`.
-    pub sigma: Vec<f32>,
-    /// Mixture weights `[M]`, summing to 1.
-    pub weight: Vec<f32>,
-}
-
-impl Background {
-    /// Number of components, M.
-    pub fn len(&self) -> usize {
-        self.weight.len()
-    }
-
-    /// Whether there is no component.
-    pub fn is_empty(&self) -> bool {
-        self.weight.is_empty()
-    }
-
-    /// log p(f | B) in nats, without the constant −D/2 log 2π that the foreground lacks too.
-    pub fn log_density(&self, feature: &[f32]) -> f32 {
-        let d = feature.len();
-        let mut best = f32::NEG_INFINITY;
-        let mut sum = 0.0f32;
-        for (m, mean) in self.mean.chunks_exact(d).enumerate() {
-            let square: f32 = mean
-                .iter()
-                .zip(feature)
-                .map(|(a, b)| (a - b) * (a - b))
-                .sum();
-            let s = self.sigma[m];
-            let l = self.weight[m].ln() - d as f32 * s.ln() - 0.5 * square / (s * s);
-            if l > best {
-                sum = sum * (best - l).exp() + 1.0;
-                best = l;
-            } else {
-                sum += (l - best).exp();
-            }
-        }
-        best + sum.ln()
-    }
 }
 
 impl Texture {

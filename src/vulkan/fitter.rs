@@ -19,7 +19,7 @@ use crate::cpu::Workspace;
 use crate::cpu::project::DepthWindow;
 use crate::energy::EnergyModel;
 use crate::fit::{Backend, Batch, Done, Job, Outcome, Schedule, mirror_pairs, mirrored};
-use crate::limits::{DEVICE_TIMEOUT_S, MAX_PERSONS};
+use crate::limits::{DEVICE_TIMEOUT_S, MAX_PERSONS, MAX_RECORDED};
 use crate::pack::FitSettings;
 use crate::texture::Texture;
 
@@ -60,7 +60,8 @@ pub struct VulkanFitter {
     settings: FitSettings,
     mirror: Option<Vec<usize>>,
     channels: usize,
-    recorded: Option<Recorded>,
+    /// Most recently used last.
+    recorded: Vec<Recorded>,
     workspace: Workspace,
     counters: Counters,
     lost: bool,
@@ -113,7 +114,7 @@ impl VulkanFitter {
             fence,
             settings,
             channels,
-            recorded: None,
+            recorded: Vec::with_capacity(MAX_RECORDED),
             counters: Counters::default(),
             lost: false,
             scale: 1.0,
@@ -121,14 +122,16 @@ impl VulkanFitter {
         })
     }
 
-    /// Records the commands of a schedule; a later fit with the same one allocates nothing.
+    /// Records the commands of a schedule, the last [`MAX_RECORDED`] of which are kept; a later fit with
+    /// the same one allocates nothing.
     ///
     /// # Errors
     /// [`VulkanError`] when the device refuses.
     pub fn prepare(&mut self, schedule: &Schedule, hypotheses: bool) -> Result<(), VulkanError> {
         let hypotheses = hypotheses && self.mirror.is_some();
         let fits = |r: &Recorded| r.schedule == *schedule && r.hypotheses == hypotheses;
-        if self.recorded.as_ref().is_some_and(fits) {
+        if let Some(at) = self.recorded.iter().position(fits) {
+            self.recorded[at..].rotate_left(1);
             return Ok(());
         }
         let legs = Legs::new(schedule, &self.settings, hypotheses);
@@ -139,7 +142,10 @@ impl VulkanFitter {
         let commands = (1..=MAX_PERSONS)
             .map(|persons| self.record(plan(&legs, persons), &extras))
             .collect::<Result<_, _>>()?;
-        self.recorded = Some(Recorded {
+        if self.recorded.len() == MAX_RECORDED {
+            self.recorded.remove(0);
+        }
+        self.recorded.push(Recorded {
             schedule: *schedule,
             hypotheses,
             legs,
@@ -193,7 +199,7 @@ impl VulkanFitter {
             Fault::DeviceLost => self.lost = true,
             Fault::MissingBarrier => {
                 self.missing_barrier = true;
-                self.recorded = None;
+                self.recorded.clear();
             }
             Fault::Scale(factor) => self.scale = factor,
         }
@@ -327,13 +333,13 @@ impl Backend for VulkanFitter {
             )));
         }
         self.prepare(batch.schedule, batch.hypotheses)?;
-        let Some(recorded) = self.recorded.take() else {
+        let Some(recorded) = self.recorded.pop() else {
             return Err(VulkanError::Batch("nothing is recorded".to_owned()));
         };
         let result = self
             .upload(batch, &recorded.legs)
             .and_then(|()| self.submit(&recorded.commands[batch.jobs.len() - 1]));
-        self.recorded = Some(recorded);
+        self.recorded.push(recorded);
         result?;
         // Both reads come first: what fails, fails before anybody was handed over.
         let states = read(&self.context, self.buffers.at(binding::STATES))?;
@@ -382,5 +388,6 @@ fn download(
         before: download_terms(&state.before),
         after: download_terms(&state.after),
         steps: state.steps,
+        late: false,
     }
 }

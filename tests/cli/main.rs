@@ -7,4 +7,5 @@ mod fit;
 mod networks;
 mod pack;
 mod refusals;
+mod run;
 mod support;

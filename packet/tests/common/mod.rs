@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use neuralsmpl_packet::{
-    Backend, Fraction, Message, PoseRepr, Quaternion, Rotation, StatusRepr, SubjectRepr, pose,
-    status, subject,
+    Backend, CommandRepr, Fraction, Message, PoseRepr, Quaternion, ReplyRepr, Rotation, StatusRepr,
+    SubjectRepr, command, pose, reply, status, subject,
 };
 use proptest::prelude::*;
 
@@ -118,6 +118,34 @@ pub fn samples() -> Vec<(&'static str, Message)> {
         backend: Backend::Cpu,
         persons: 2,
     };
+    let set_rate = CommandRepr {
+        sequence: 2,
+        time_us: 1_767_225_602_000_000,
+        operation: command::Operation::SetRate,
+        argument: 12_500,
+    };
+    let later = CommandRepr {
+        sequence: u32::MAX,
+        time_us: (1 << 53) - 1,
+        operation: command::Operation::Unknown(0xfe),
+        argument: u32::MAX,
+    };
+    let reply = ReplyRepr {
+        sequence: 19,
+        time_us: 1_767_225_602_000_900,
+        request: 2,
+        operation: command::Operation::SetRate,
+        outcome: reply::Outcome::Done,
+        value: 12_500,
+    };
+    let refusal = ReplyRepr {
+        sequence: u32::MAX,
+        time_us: (1 << 53) - 1,
+        request: u32::MAX,
+        operation: command::Operation::Unknown(0xfe),
+        outcome: reply::Outcome::UnknownOperation,
+        value: u32::MAX,
+    };
     vec![
         ("pose_rest", Message::Pose(PoseRepr::default())),
         ("pose_full", Message::Pose(full)),
@@ -126,6 +154,12 @@ pub fn samples() -> Vec<(&'static str, Message)> {
         ("subject_full", Message::Subject(subject)),
         ("status_default", Message::Status(StatusRepr::default())),
         ("status_full", Message::Status(status)),
+        ("command_default", Message::Command(CommandRepr::default())),
+        ("command_set_rate", Message::Command(set_rate)),
+        ("command_unknown", Message::Command(later)),
+        ("reply_default", Message::Reply(ReplyRepr::default())),
+        ("reply_set_rate", Message::Reply(reply)),
+        ("reply_unknown", Message::Reply(refusal)),
     ]
 }
 
@@ -135,6 +169,8 @@ pub fn payload(message: &Message) -> Vec<u8> {
         Message::Pose(repr) => repr.emit().unwrap().to_vec(),
         Message::Subject(repr) => repr.emit().unwrap().to_vec(),
         Message::Status(repr) => repr.emit().unwrap().to_vec(),
+        Message::Command(repr) => repr.emit().unwrap().to_vec(),
+        Message::Reply(repr) => repr.emit().unwrap().to_vec(),
         _ => unreachable!("a kind without a sample"),
     }
 }
@@ -264,10 +300,41 @@ pub fn status() -> impl Strategy<Value = StatusRepr> {
     )
 }
 
+fn operation() -> impl Strategy<Value = command::Operation> {
+    prop_oneof![0_u8..8, any::<u8>()].prop_map(command::Operation::from_code)
+}
+
+pub fn command() -> impl Strategy<Value = CommandRepr> {
+    (any::<(u32, u64, u32)>(), operation()).prop_map(
+        |((sequence, time_us, argument), operation)| CommandRepr {
+            sequence,
+            time_us,
+            operation,
+            argument,
+        },
+    )
+}
+
+pub fn reply() -> impl Strategy<Value = ReplyRepr> {
+    let outcome = prop_oneof![0_u8..6, any::<u8>()].prop_map(reply::Outcome::from_code);
+    (any::<(u32, u64, u32, u32)>(), operation(), outcome).prop_map(
+        |((sequence, time_us, request, value), operation, outcome)| ReplyRepr {
+            sequence,
+            time_us,
+            request,
+            operation,
+            outcome,
+            value,
+        },
+    )
+}
+
 pub fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         pose().prop_map(Message::Pose),
         subject().prop_map(Message::Subject),
         status().prop_map(Message::Status),
+        command().prop_map(Message::Command),
+        reply().prop_map(Message::Reply),
     ]
 }

@@ -1,11 +1,11 @@
-//! Boxes and cameras as the user types them.
+//! Boxes and cameras as the user gives them.
 
 use glam::Vec2;
 
-use crate::frame::Intrinsics;
+use super::Intrinsics;
 
 /// Fields of view that a photo can have, degrees.
-const FOV_DEG: std::ops::RangeInclusive<f32> = 5.0..=150.0;
+pub(crate) const FOV_DEG: std::ops::RangeInclusive<f32> = 5.0..=150.0;
 
 /// Focal lengths over the longer side of the image: 168° to 1.1° of view.
 const FOCAL: std::ops::RangeInclusive<f32> = 0.05..=50.0;
@@ -15,11 +15,24 @@ const DISTORTION_MISS: f32 = 1e-3;
 
 /// Intrinsics as typed: fx, fy, cx, cy, k1, k2, p1, p2.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Calibration([f32; 8]);
+pub struct Calibration([f32; 8]);
+
+impl Calibration {
+    /// From fx, fy, cx, cy, k1, k2, p1, p2; the focal lengths are above 0.
+    pub(crate) fn new(values: [f32; 8]) -> Result<Self, String> {
+        if values[0] <= 0.0 || values[1] <= 0.0 {
+            return Err(format!(
+                "found focal lengths {} and {}, expected fx and fy above 0 in pixels of the whole image",
+                values[0], values[1]
+            ));
+        }
+        Ok(Self(values))
+    }
+}
 
 /// Where the camera's numbers come from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Camera {
+pub enum Camera {
     /// The pack's field of view, degrees.
     Assumed(f32),
     /// The user's field of view, degrees.
@@ -29,7 +42,7 @@ pub(super) enum Camera {
 }
 
 /// Reads `--box`.
-pub(super) fn parse_box(text: &str) -> Result<[f32; 4], String> {
+pub(crate) fn parse_box(text: &str) -> Result<[f32; 4], String> {
     let values = numbers(text)?;
     let fault = |why: String| {
         Err(format!(
@@ -46,7 +59,7 @@ pub(super) fn parse_box(text: &str) -> Result<[f32; 4], String> {
 }
 
 /// Reads `--fov`.
-pub(super) fn parse_fov(text: &str) -> Result<f32, String> {
+pub(crate) fn parse_fov(text: &str) -> Result<f32, String> {
     match text.trim().parse::<f32>() {
         Ok(fov) if FOV_DEG.contains(&fov) => Ok(fov),
         _ => Err(format!(
@@ -58,7 +71,7 @@ pub(super) fn parse_fov(text: &str) -> Result<f32, String> {
 }
 
 /// Reads `--intrinsics`.
-pub(super) fn parse_intrinsics(text: &str) -> Result<Calibration, String> {
+pub(crate) fn parse_intrinsics(text: &str) -> Result<Calibration, String> {
     let values = numbers(text)?;
     let form = "expected fx,fy,cx,cy or fx,fy,cx,cy,k1,k2,p1,p2";
     if values.len() != 4 && values.len() != 8 {
@@ -67,15 +80,9 @@ pub(super) fn parse_intrinsics(text: &str) -> Result<Calibration, String> {
             values.len()
         ));
     }
-    if values[0] <= 0.0 || values[1] <= 0.0 {
-        return Err(format!(
-            "found focal lengths {} and {}, {form} with fx and fy above 0 in pixels",
-            values[0], values[1]
-        ));
-    }
     let mut all = [0.0; 8];
     all[..values.len()].copy_from_slice(&values);
-    Ok(Calibration(all))
+    Calibration::new(all)
 }
 
 fn numbers(text: &str) -> Result<Vec<f32>, String> {
@@ -91,7 +98,7 @@ fn numbers(text: &str) -> Result<Vec<f32>, String> {
 
 impl Camera {
     /// Name of the source in `pose.json`.
-    pub(super) fn source(&self) -> &'static str {
+    pub(crate) fn source(&self) -> &'static str {
         match self {
             Self::Assumed(_) => "assumed",
             Self::Fov(_) => "fov",
@@ -100,7 +107,7 @@ impl Camera {
     }
 
     /// Intrinsics of an image, or what about them cannot be.
-    pub(super) fn intrinsics(&self, width: u32, height: u32) -> Result<Intrinsics, String> {
+    pub(crate) fn intrinsics(&self, width: u32, height: u32) -> Result<Intrinsics, String> {
         match *self {
             Self::Assumed(fov) | Self::Fov(fov) => Ok(Intrinsics::from_fov(fov, width, height)),
             Self::Given(Calibration([fx, fy, cx, cy, k1, k2, p1, p2])) => {
@@ -127,14 +134,14 @@ fn check(k: &Intrinsics, width: f32, height: f32) -> Result<(), String> {
         if !FOCAL.contains(&(f / long)) {
             let (low, high) = (FOCAL.start() * long, FOCAL.end() * long);
             return Err(format!(
-                "--intrinsics: {name} is {f}, expected {low} to {high} for {width} x {height} pixels; {remedy}"
+                "{name} is {f}, expected {low} to {high} for {width} x {height} pixels; {remedy}"
             ));
         }
     }
     for (name, c, side) in [("cx", k.cx, width), ("cy", k.cy, height)] {
         if !(-side..=2.0 * side).contains(&c) {
             return Err(format!(
-                "--intrinsics: {name} is {c}, expected {} to {} for {width} x {height} pixels; {remedy}",
+                "{name} is {c}, expected {} to {} for {width} x {height} pixels; {remedy}",
                 -side,
                 2.0 * side
             ));
@@ -150,7 +157,7 @@ fn check(k: &Intrinsics, width: f32, height: f32) -> Result<(), String> {
         let miss = k.distort(k.undistort(edge)).distance(edge);
         if miss.is_nan() || miss > DISTORTION_MISS * long {
             return Err(format!(
-                "--intrinsics: distortion {},{},{},{} cannot be undone at pixel {},{}, expected k1,k2,p1,p2 of Brown and Conrady; check their order or leave them out",
+                "distortion {},{},{},{} cannot be undone at pixel {},{}, expected k1,k2,p1,p2 of Brown and Conrady; check their order or leave them out",
                 k.k1, k.k2, k.p1, k.p2, edge.x, edge.y
             ));
         }
@@ -159,7 +166,7 @@ fn check(k: &Intrinsics, width: f32, height: f32) -> Result<(), String> {
 }
 
 /// Whether a box shows something of an image, or what is wrong.
-pub(super) fn check_box([x, y, w, h]: [f32; 4], width: u32, height: u32) -> Result<(), String> {
+pub(crate) fn check_box([x, y, w, h]: [f32; 4], width: u32, height: u32) -> Result<(), String> {
     if x < width as f32 && y < height as f32 && x + w > 0.0 && y + h > 0.0 {
         return Ok(());
     }
@@ -226,7 +233,7 @@ mod tests {
                 .intrinsics(640, 480)
                 .unwrap_err();
             assert!(
-                message.starts_with("--intrinsics: ") && message.contains("expected"),
+                message.starts_with("") && message.contains("expected"),
                 "{message}"
             );
         }

@@ -1,10 +1,12 @@
 //! A packet as one line of JSON: names of docs/packet.md, joints as in `pose.json`.
 
-use neuralsmpl_packet::pose::{JOINT_NAMES, Visibility as Seen};
-use neuralsmpl_packet::{Backend, Fraction, Message, PoseRepr, StatusRepr, SubjectRepr};
+use neuralsmpl_packet::command::Operation;
+use neuralsmpl_packet::pose::{JOINT_NAMES, Visibility};
+use neuralsmpl_packet::reply::Outcome;
+use neuralsmpl_packet::{
+    Backend, CommandRepr, Fraction, Message, PoseRepr, ReplyRepr, StatusRepr, SubjectRepr,
+};
 use serde::Serialize;
-
-use crate::readout::Visibility;
 
 /// The packet as a JSON object on one line.
 ///
@@ -15,6 +17,8 @@ pub fn message_json(message: &Message) -> Result<String, serde_json::Error> {
         Message::Pose(p) => Line::Pose(PoseLine::new(p)),
         Message::Subject(s) => Line::Subject(SubjectLine::new(s)),
         Message::Status(s) => Line::Status(StatusLine::new(s)),
+        Message::Command(c) => Line::Command(CommandLine::new(c)),
+        Message::Reply(r) => Line::Reply(ReplyLine::new(r)),
         _ => Line::Other,
     };
     serde_json::to_string(&value)
@@ -26,6 +30,8 @@ enum Line {
     Pose(PoseLine),
     Subject(SubjectLine),
     Status(StatusLine),
+    Command(CommandLine),
+    Reply(ReplyLine),
     Other,
 }
 
@@ -48,7 +54,7 @@ struct PoseLine {
 struct JointLine {
     name: &'static str,
     rotation_xyzw: [f32; 4],
-    visibility: Visibility,
+    visibility: &'static str,
     confidence: f64,
 }
 
@@ -82,6 +88,27 @@ struct StatusLine {
     temperature_c: Option<f64>,
     backend: &'static str,
     persons: u8,
+}
+
+#[derive(Serialize)]
+struct CommandLine {
+    sequence: u32,
+    time_us: u64,
+    operation: &'static str,
+    operation_code: u8,
+    argument: u32,
+}
+
+#[derive(Serialize)]
+struct ReplyLine {
+    sequence: u32,
+    time_us: u64,
+    request: u32,
+    operation: &'static str,
+    operation_code: u8,
+    outcome: &'static str,
+    outcome_code: u8,
+    value: u32,
 }
 
 #[derive(Serialize)]
@@ -170,6 +197,54 @@ impl StatusLine {
     }
 }
 
+impl CommandLine {
+    fn new(c: &CommandRepr) -> Self {
+        Self {
+            sequence: c.sequence,
+            time_us: c.time_us,
+            operation: operation(c.operation),
+            operation_code: c.operation.code(),
+            argument: c.argument,
+        }
+    }
+}
+
+impl ReplyLine {
+    fn new(r: &ReplyRepr) -> Self {
+        Self {
+            sequence: r.sequence,
+            time_us: r.time_us,
+            request: r.request,
+            operation: operation(r.operation),
+            operation_code: r.operation.code(),
+            outcome: outcome(r.outcome),
+            outcome_code: r.outcome.code(),
+            value: r.value,
+        }
+    }
+}
+
+fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::GetStatus => "get-status",
+        Operation::SetRate => "set-rate",
+        Operation::Pause => "pause",
+        Operation::Resume => "resume",
+        Operation::Redetect => "redetect",
+        _ => "unknown",
+    }
+}
+
+fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Done => "done",
+        Outcome::Refused => "refused",
+        Outcome::UnknownOperation => "unknown-operation",
+        Outcome::InvalidArgument => "invalid-argument",
+        _ => "other",
+    }
+}
+
 fn names<T>(set: impl Iterator<Item = (&'static str, T)>) -> Vec<&'static str> {
     set.map(|(name, _)| name).collect()
 }
@@ -182,12 +257,12 @@ fn backend(backend: Backend) -> &'static str {
     }
 }
 
-fn visibility(seen: Seen) -> Visibility {
-    match seen {
-        Seen::Visible => Visibility::Visible,
-        Seen::SelfOccluded => Visibility::SelfOccluded,
-        Seen::Occluded => Visibility::Occluded,
-        Seen::OutOfFrame => Visibility::OutOfFrame,
+fn visibility(visibility: Visibility) -> &'static str {
+    match visibility {
+        Visibility::Visible => "visible",
+        Visibility::SelfOccluded => "self-occluded",
+        Visibility::Occluded => "occluded",
+        Visibility::OutOfFrame => "out-of-frame",
     }
 }
 
@@ -227,6 +302,20 @@ mod tests {
         );
         let status = message_json(&Message::Status(StatusRepr::default())).unwrap();
         assert!(status.contains("\"temperature_c\":null"), "{status}");
-        assert!([line, subject, status].iter().all(|l| !l.contains('\n')));
+        let reply = message_json(&Message::Reply(ReplyRepr::default())).unwrap();
+        assert!(
+            reply.starts_with("{\"kind\":\"reply\"") && reply.contains("\"outcome\":\"done\""),
+            "{reply}"
+        );
+        let command = message_json(&Message::Command(CommandRepr::default())).unwrap();
+        assert!(
+            command.contains("\"operation\":\"get-status\",\"operation_code\":1"),
+            "{command}"
+        );
+        assert!(
+            [line, subject, status, reply, command]
+                .iter()
+                .all(|l| !l.contains('\n'))
+        );
     }
 }

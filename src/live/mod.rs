@@ -1,0 +1,19 @@
+//! Live: frames from a source, people followed over time, packets to every sink; bounded in time and
+//! memory (docs/live.md).
+//!
+//! [`Follower`] is the way of one frame; [`Session`] is the process around it.
+
+pub mod budget;
+mod config;
+mod error;
+mod follower;
+pub mod messages;
+mod reload;
+mod report;
+mod session;
+
+pub use config::{Backend, BudgetConfig, CameraConfig, ModelConfig, OutputConfig, RunConfig};
+pub use error::LiveError;
+pub use follower::{Follower, FrameReport, Person};
+pub use report::Summary;
+pub use session::{Ended, Session};
