@@ -3,7 +3,8 @@
     pip install -r benches/peers/requirements.txt
     python benches/peers/mediapipe_live.py --clip samples/balance.mjpeg
 
-Each round runs `neuralsmpl run` over the clip (one person, every frame, packets into a file), then
+Each round runs `neuralsmpl run` over the clip (one person, 15 frames a second as from a camera, so that the decoder's
+thread rests while a frame is fitted; packets into a file), then
 MediaPipe Pose (full model, video mode) over the same decoded frames. Times are those of one frame: from a
 decoded picture to its queued packets, and of `Pose.process`. Decoding is in neither. The first --warm-up
 frames of each side are left out of MediaPipe's times; ours are all in, its first look and fit included.
@@ -50,7 +51,7 @@ def ours(binary: Path, clip: Path, frames: int, threads: int, steps: int) -> dic
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "live.toml"
         config.write_text(
-            f'[source]\nsource = "{clip.resolve()}"\nloop = true\npace = "every-frame"\n'
+            f'[source]\nsource = "{clip.resolve()}"\nloop = true\nfps = 15.0\n'
             f'[model]\nbackend = "cpu"\nthreads = {threads}\n[budget]\nsteps = {steps}\n[track]\npersons = 1\n'
             f'[[sink]]\ntype = "file"\npath = "{folder}/poses.bin"\n'
         )
@@ -109,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--frames", type=int, default=150, help="frames a round (default: %(default)s)")
     parser.add_argument("--warm-up", type=int, default=10)
     parser.add_argument("--threads", type=int, default=0, help="threads of our networks; 0: one for each core")
-    parser.add_argument("--steps", type=int, default=6)
+    parser.add_argument("--steps", type=int, default=3)
     options = parser.parse_args(arguments)
     clip = read_clip(options.clip)
     load = Path("/proc/loadavg").read_text().split()[0]

@@ -34,7 +34,7 @@ pub struct LiveArgs {
     #[arg(long, value_name = "HZ", default_value_t = 30.0)]
     pub fps: f64,
     /// Most gradient steps for each person and frame
-    #[arg(long, value_name = "N", default_value_t = 6)]
+    #[arg(long, value_name = "N", default_value_t = 3)]
     pub steps: u32,
     /// From taking a frame to its poses, milliseconds
     #[arg(long, value_name = "MS", default_value_t = 10_000)]

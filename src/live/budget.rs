@@ -11,6 +11,9 @@ use serde::Serialize;
 /// Fewest steps worth looking at a person for.
 pub const MIN_STEPS: u32 = 2;
 
+/// How many times as many steps a new person may take.
+pub const FRESH: u32 = 4;
+
 /// Evaluations of a fit beside its steps, in steps: at the start, and of the best pose at the end.
 const BESIDE_STEPS: f64 = 2.0;
 
@@ -110,23 +113,29 @@ impl Scheduler {
         served
     }
 
-    /// What each of `people` who were looked at may spend when `elapsed` is over; `mirrored` says
-    /// whether the mirror hypothesis is wanted.
-    pub fn share(&mut self, people: usize, mirrored: bool, elapsed: Duration) -> Share {
+    /// What each of `people` who were looked at may spend when `elapsed` is over. `fresh` people, who
+    /// start from nothing, may take [`FRESH`] times as many steps, and want the mirror hypothesis.
+    pub fn share(&mut self, people: usize, fresh: bool, elapsed: Duration) -> Share {
+        let cap = self.cap(fresh);
         let left = self.left_ms(elapsed) / people.max(1) as f64;
         let within = |beside: f64| ((left / self.step_ms) - beside).max(0.0) as u32;
         // A trial of each start costs its own evaluations.
         let hypotheses =
-            mirrored && self.limits.hypotheses && within(3.0 * BESIDE_STEPS) >= self.limits.steps;
+            fresh && self.limits.hypotheses && within(3.0 * BESIDE_STEPS) >= self.limits.steps;
         let beside = if hypotheses { 3.0 } else { 1.0 } * BESIDE_STEPS;
-        let steps = within(beside).clamp(MIN_STEPS.min(self.limits.steps), self.limits.steps);
-        if mirrored && self.limits.hypotheses && !hypotheses {
+        let steps = within(beside).clamp(MIN_STEPS.min(cap), cap);
+        if fresh && self.limits.hypotheses && !hypotheses {
             self.spent.without_hypotheses += 1;
         }
-        if steps < self.limits.steps {
+        if steps < cap {
             self.spent.fewer_steps += 1;
         }
         Share { steps, hypotheses }
+    }
+
+    /// Most steps for one person.
+    pub fn cap(&self, fresh: bool) -> u32 {
+        self.limits.steps * if fresh { FRESH } else { 1 }
     }
 
     /// Learns what a look has cost.
@@ -198,11 +207,9 @@ mod tests {
     fn with_time_everybody_gets_everything() {
         let mut s = scheduler(8, 200);
         assert_eq!(s.people(4, Duration::ZERO), 4);
-        let all = Share {
-            steps: 8,
-            hypotheses: true,
-        };
-        assert_eq!(s.share(4, true, 80 * MS), all);
+        let all = |steps, hypotheses| Share { steps, hypotheses };
+        assert_eq!(s.share(4, false, 80 * MS), all(8, false));
+        assert_eq!(s.share(1, true, 80 * MS), all(32, true));
         assert_eq!(
             (s.spent().fewer_steps, s.spent().without_hypotheses),
             (0, 0)
@@ -216,9 +223,9 @@ mod tests {
         assert_eq!(s.people(4, Duration::ZERO), 4);
         let few = s.share(4, true, 80 * MS);
         assert_eq!((few.steps, few.hypotheses), (3, false));
-        // 60 ms are room for the steps, not for the trials of a mirror.
-        let no_mirror = s.share(1, true, 89 * MS);
-        assert_eq!((no_mirror.steps, no_mirror.hypotheses), (8, false));
+        // Room for the steps, not for the trials of a mirror.
+        let no_mirror = s.share(1, true, 65 * MS);
+        assert_eq!((no_mirror.steps, no_mirror.hypotheses), (32, false));
         let mut s = scheduler(8, 50);
         assert_eq!(s.people(4, Duration::ZERO), 2);
         assert_eq!(s.spent().persons_left, 2);

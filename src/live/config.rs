@@ -87,7 +87,7 @@ pub enum Backend {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BudgetConfig {
-    /// Most gradient steps for one person and frame.
+    /// Most gradient steps for one person and frame; a new person may take four times as many.
     pub steps: u32,
     /// From taking a frame to its packets, milliseconds.
     pub deadline_ms: u32,
@@ -98,7 +98,7 @@ pub struct BudgetConfig {
 impl Default for BudgetConfig {
     fn default() -> Self {
         Self {
-            steps: 6,
+            steps: 3,
             deadline_ms: 100,
             hypotheses: true,
         }

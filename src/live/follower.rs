@@ -387,7 +387,7 @@ impl Follower {
         let budget = Budget {
             // A device's commands are recorded for one number of steps.
             steps: if on_device {
-                self.scheduler.limits().steps
+                self.scheduler.cap(fresh)
             } else {
                 share.steps
             },

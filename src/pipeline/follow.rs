@@ -10,7 +10,7 @@ use image::RgbImage;
 use neuralsmpl_health::plan::MemoryPlan;
 
 use super::person::bounds;
-use super::prepare::observe;
+use super::prepare::observe_on;
 use super::{Estimator, sides};
 use crate::backbone::{BackboneError, Detection, region_from_body};
 use crate::body::{Body, Pose};
@@ -192,7 +192,8 @@ impl Estimator {
         let (region, seen) = (person.region, &person.observations);
         let opinion = &person.opinions.held[0];
         let observation = &mut self.observations[slot];
-        observe(
+        observe_on(
+            &self.workers,
             &self.pack,
             &self.model,
             &region,

@@ -31,6 +31,7 @@ const IN_FRONT_M: f32 = 0.15;
 /// Estimates people in images with one pack; all large buffers are allocated once.
 pub struct Estimator {
     pack: Pack,
+    workers: Workers,
     locator: Locator,
     engine: Engine,
     model: EnergyModel,
@@ -60,7 +61,8 @@ impl Estimator {
         options: EstimateOptions,
         opened: Opened,
     ) -> Result<Self, BackboneError> {
-        let locator = Locator::load(&pack, &Workers::new(options.threads)?)?;
+        let workers = Workers::new(options.threads)?;
+        let locator = Locator::load(&pack, &workers)?;
         let model = EnergyModel::new(&pack.manifest, &pack.prior, options.energy);
         let backbone = &pack.manifest.backbone;
         let grid = backbone.input / backbone.stride;
@@ -73,6 +75,7 @@ impl Estimator {
         };
         let observation = Observation::new(grid, backbone.channels, pack.body.keypoints.len());
         Ok(Self {
+            workers,
             locator,
             engine: Engine::new(opened, &setting),
             initializer: Initializer::new(&model),

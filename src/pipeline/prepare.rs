@@ -7,13 +7,14 @@ use image::RgbImage;
 
 use super::Estimator;
 use super::person::{Start, bounds, millis};
-use crate::backbone::{BackboneError, Observations, Opinion};
+use crate::backbone::{BackboneError, Observations, Opinion, Workers};
 use crate::body::Pose;
 use crate::energy::{EnergyModel, Observation, Weights};
 use crate::fit::Problem;
 use crate::frame::{Intrinsics, Region};
 use crate::init::{decode, set_targets};
 use crate::pack::Pack;
+use crate::texture::EnergyKind;
 
 /// Energy that the share of looks behind an opinion is worth: −w ln(share).
 const VOTE_WEIGHT: f64 = 0.7;
@@ -154,11 +155,49 @@ pub fn observe(
     intrinsics: &Intrinsics,
     out: &mut Observation,
 ) {
-    out.camera = region.camera(intrinsics, out.grid);
     out.features.copy_from_slice(&seen.features);
     if let Some(texture) = &pack.texture {
         out.set_background(texture, model.kind);
     }
+    observe_rest(model, region, seen, intrinsics, out);
+}
+
+/// [`observe`] on several threads: the same bits.
+pub(super) fn observe_on(
+    workers: &Workers,
+    pack: &Pack,
+    model: &EnergyModel,
+    region: &Region,
+    seen: &Observations,
+    intrinsics: &Intrinsics,
+    out: &mut Observation,
+) {
+    let grid = out.grid;
+    match (&pack.texture, model.kind) {
+        (Some(texture), EnergyKind::Paper) => {
+            let (channels, row) = (texture.channels, grid * texture.channels);
+            out.features.copy_from_slice(&seen.features);
+            let features = &seen.features;
+            workers.rows([&mut out.background], grid, &|r, [densities]| {
+                let features = &features[r * row..(r + 1) * row];
+                texture
+                    .background
+                    .log_densities(features, channels, densities);
+            });
+            observe_rest(model, region, seen, intrinsics, out);
+        }
+        _ => observe(pack, model, region, seen, intrinsics, out),
+    }
+}
+
+fn observe_rest(
+    model: &EnergyModel,
+    region: &Region,
+    seen: &Observations,
+    intrinsics: &Intrinsics,
+    out: &mut Observation,
+) {
+    out.camera = region.camera(intrinsics, out.grid);
     out.set_mask(&seen.mask, model.settings.mask_visible_prior);
     out.set_parts(&seen.parts);
 }

@@ -173,7 +173,7 @@ impl Default for Detector {
             nobody_frames: 1,
             loss_frames: 3,
             search_frames: 15,
-            refresh_frames: 60,
+            refresh_frames: 150,
         }
     }
 }
