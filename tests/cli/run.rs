@@ -470,3 +470,37 @@ fn a_stream_on_stdin_is_followed_to_its_end() {
     assert!(child.wait().unwrap().success());
     assert!((4..=8).contains(&lines), "{lines} poses");
 }
+
+/// Resident memory stays within 1 % once a tenth of the frames is done. NEURALSMPL_SOAK_FRAMES sets how
+/// many there are; 100,000 take minutes.
+#[test]
+fn memory_stays_flat() {
+    let frames: u64 = std::env::var("NEURALSMPL_SOAK_FRAMES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(4_000);
+    let room = Room::new();
+    room.put(
+        "live.toml",
+        b"[source]\nsource = \"test:320x240@1000\"\npace = \"every-frame\"\n[track.detector]\nnobody_frames = 10\n\
+          [output]\nstatus_s = 0.1\n[health]\nvitals_every_s = 0.1\n[[sink]]\ntype = \"file\"\npath = \"out.bin\"\n",
+    );
+    let output = room
+        .command()
+        .timeout(Duration::from_secs(7_200))
+        .args(["run", "--config", "live.toml", "--backend", "cpu"])
+        .args(["--frames", &frames.to_string()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let all = statuses(&messages(&fs::read(room.path("out.bin")).unwrap()));
+    let memory: Vec<u32> = all
+        .iter()
+        .skip(all.len() / 10 + 2)
+        .map(|s| s.memory_kib)
+        .collect();
+    let (least, most) = (memory.iter().min().unwrap(), memory.iter().max().unwrap());
+    println!("{frames} frames, {} readings: {least} to {most} KiB", memory.len());
+    assert!(memory.len() > 3, "{} readings", memory.len());
+    assert!(f64::from(*most) <= 1.01 * f64::from(*least), "{least} to {most} KiB");
+}
