@@ -500,7 +500,13 @@ fn memory_stays_flat() {
         .map(|s| s.memory_kib)
         .collect();
     let (least, most) = (memory.iter().min().unwrap(), memory.iter().max().unwrap());
-    println!("{frames} frames, {} readings: {least} to {most} KiB", memory.len());
+    println!(
+        "{frames} frames, {} readings: {least} to {most} KiB",
+        memory.len()
+    );
     assert!(memory.len() > 3, "{} readings", memory.len());
-    assert!(f64::from(*most) <= 1.01 * f64::from(*least), "{least} to {most} KiB");
+    assert!(
+        f64::from(*most) <= 1.01 * f64::from(*least),
+        "{least} to {most} KiB"
+    );
 }
