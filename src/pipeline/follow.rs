@@ -183,7 +183,7 @@ impl Estimator {
     /// Makes the person in `slot` ready to be fitted after a look: observation, and the start of
     /// least energy among the expected pose, the backbone's and, where nothing was expected, the
     /// landmarks'. A look that sees chest and back exchanged is not believed at first
-    /// ([`sides`]).
+    /// (`sides.rs`).
     ///
     /// # Panics
     /// When `slot` is not below [`MAX_PERSONS`].
