@@ -120,8 +120,7 @@ impl Scheduler {
         let left = self.left_ms(elapsed) / people.max(1) as f64;
         let within = |beside: f64| ((left / self.step_ms) - beside).max(0.0) as u32;
         // A trial of each start costs its own evaluations.
-        let hypotheses =
-            fresh && self.limits.hypotheses && within(3.0 * BESIDE_STEPS) >= self.limits.steps;
+        let hypotheses = fresh && self.limits.hypotheses && within(3.0 * BESIDE_STEPS) >= cap;
         let beside = if hypotheses { 3.0 } else { 1.0 } * BESIDE_STEPS;
         let steps = within(beside).clamp(MIN_STEPS.min(cap), cap);
         if fresh && self.limits.hypotheses && !hypotheses {
