@@ -10,9 +10,10 @@ use neuralsmpl_sources::{Pace, SourceConfig};
 use super::End;
 use super::console::Console;
 use super::pack::find;
+use crate::engine::BackendKind;
 use crate::frame::calibration::parse_fov;
 use crate::limits::MAX_STEPS;
-use crate::live::{Backend, Ended, RunConfig, Session, Summary};
+use crate::live::{Ended, RunConfig, Session, Summary};
 
 const EXAMPLES: &str = r#"Examples:
   neuralsmpl run --source samples/walk.mjpeg                  a recording, as JSON lines on stdout
@@ -46,7 +47,7 @@ pub(super) struct RunArgs {
     fov: Option<f32>,
     /// What runs the fit
     #[arg(long, value_enum)]
-    backend: Option<BackendName>,
+    backend: Option<BackendKind>,
     /// Most people
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=crate::limits::MAX_PERSONS as i64))]
     persons: Option<u8>,
@@ -77,17 +78,6 @@ pub(super) struct RunArgs {
     /// Check the configuration and everything it names, and end
     #[arg(long)]
     check: bool,
-}
-
-/// `--backend`.
-#[derive(Clone, Copy, clap::ValueEnum)]
-enum BackendName {
-    /// The best GPU that Vulkan offers, else the CPU
-    Auto,
-    /// The CPU
-    Cpu,
-    /// A Vulkan device
-    Vulkan,
 }
 
 /// Reads `--sink`.
@@ -127,11 +117,7 @@ impl RunArgs {
             config.camera.intrinsics = None;
         }
         if let Some(backend) = self.backend {
-            config.model.backend = match backend {
-                BackendName::Auto => Backend::Auto,
-                BackendName::Cpu => Backend::Cpu,
-                BackendName::Vulkan => Backend::Vulkan,
-            };
+            config.model.backend = backend;
         }
         if let Some(persons) = self.persons {
             config.track.persons = persons.into();

@@ -6,7 +6,8 @@ use crate::cpu::Stage;
 use crate::vulkan::{Context, Options, Preference, VulkanError};
 
 /// Who fits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum BackendKind {
     /// The best GPU that Vulkan offers, else the CPU
     #[default]

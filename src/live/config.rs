@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::LiveError;
 use super::budget::{Limits, MIN_STEPS};
+use crate::engine::BackendKind;
 use crate::frame::calibration::{Calibration, Camera, FOV_DEG};
 use crate::limits::{MAX_CONFIG_FILE, MAX_DEADLINE_MS, MAX_STEPS, MAX_THREADS, MIN_DEADLINE_MS};
 
@@ -63,24 +64,11 @@ pub struct ModelConfig {
     /// The pack's folder; without it the program looks for one as `neuralsmpl fit` does.
     pub pack: Option<PathBuf>,
     /// What runs the fit.
-    pub backend: Backend,
+    pub backend: BackendKind,
     /// Vulkan device: its number, or a part of its name.
     pub device: Option<String>,
     /// Threads for the networks; 0 = one for each core.
     pub threads: usize,
-}
-
-/// What runs the fit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// The best GPU that Vulkan offers, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// A Vulkan device; a warning says when the CPU has to take over.
-    Vulkan,
 }
 
 /// `[budget]`.
@@ -305,6 +293,20 @@ mod tests {
         let config = check("[source]\nsource = \"clip.mjpeg\"").unwrap();
         assert_eq!(config.budget, BudgetConfig::default());
         assert!(config.sinks.is_empty());
+    }
+
+    #[test]
+    fn the_shipped_configurations_are_in_order() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config");
+        let mut read = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "toml") {
+                RunConfig::read(&path).unwrap();
+                read += 1;
+            }
+        }
+        assert!(read >= 2);
     }
 
     #[test]

@@ -6,55 +6,23 @@
 
 use std::time::{Duration, Instant};
 
-use glam::{Mat3, Quat, Vec2, Vec3};
+use glam::Vec3;
 use image::RgbImage;
 use neuralsmpl_track::{
-    Assignment, Candidate, Config as TrackConfig, ConfigError, Measurement, PersonId, Reason,
-    Refusal, Sight, Tracker, UpdateError,
+    Assignment, Candidate, Config as TrackConfig, ConfigError, PersonId, Reason, Refusal, Sight,
+    Tracker,
 };
 
 use super::budget::{Limits, Scheduler};
+use super::person::{Person, measurement, pose_of, sight};
 use crate::backbone::{BackboneError, region_from_detection};
-use crate::body::Pose;
 use crate::frame::{Intrinsics, Region};
 use crate::limits::{MAX_JOINTS, MAX_PERSONS};
-use crate::pipeline::{Budget, Estimator, Found, StartKind};
-use crate::readout::{JointState, Visibility};
+use crate::pipeline::{Budget, Estimator};
+use crate::readout::Visibility;
 
 /// Fits of an identity in which betas move; after them the shape is kept.
 const SHAPE_FITS: u32 = 90;
-
-/// Half the side of the square around a body's circle, over the side of its region.
-const SQUARE: f32 = 0.4;
-
-/// What is said of one person of a frame.
-#[derive(Clone, Copy, Debug)]
-pub struct Person {
-    /// Stable identity.
-    pub id: PersonId,
-    /// The pose: fitted to this frame or predicted.
-    pub raw: neuralsmpl_track::Pose,
-    /// The same, smoothed over time; equal to `raw` where smoothing is off.
-    pub smooth: neuralsmpl_track::Pose,
-    /// Visibility by joint; of the last fit where this frame gave none.
-    pub visibility: [Visibility; MAX_JOINTS],
-    /// Confidence by joint; 0 where this frame gave no fit.
-    pub confidence: [f32; MAX_JOINTS],
-    /// Mean P(visible) over the covered cells; 0 where this frame gave no fit.
-    pub quality: f32,
-    /// Gradient steps spent.
-    pub steps: u32,
-    /// This frame gave no fit.
-    pub predicted: bool,
-    /// The filters began anew.
-    pub restarted: bool,
-    /// Time ended the fit before its steps were used up.
-    pub late: bool,
-    /// At least half of what the body covers looks like something in front.
-    pub occluded: bool,
-    /// Square around the body in the photo: x, y, width, height.
-    pub square_px: [f32; 4],
-}
 
 /// What a frame has cost, and what went wrong in it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -404,163 +372,65 @@ impl Follower {
         for place in 0..self.tracker.predictions().len().min(MAX_PERSONS) {
             let id = self.tracker.predictions()[place].id;
             let slot = self.slot(id);
-            let found = fitted.contains(&slot).then(|| self.estimator.found(slot));
-            self.people[place] = match found {
-                Some(found) => {
-                    report.steps += found.steps;
-                    let parents = &self.estimator.pack().body.parents;
-                    let measured = measurement(found, parents, intrinsics);
-                    let told = told(found);
-                    match self.tracker.update(id, &measured) {
-                        Ok(estimate) => {
-                            report.fitted += 1;
-                            let record = &mut self.records[slot];
-                            record.fits += 1;
-                            record.region = None;
-                            record.visibility = told.visibility;
-                            record.square_px = measured.sight.box_px;
-                            Some(Person {
-                                raw: estimate.raw,
-                                smooth: estimate.smooth,
-                                predicted: estimate.predicted,
-                                restarted: estimate.restarted,
-                                square_px: measured.sight.box_px,
-                                ..told.person(id)
-                            })
-                        }
-                        Err(UpdateError::Fault { .. }) => {
-                            report.failed_fits += 1;
-                            None
-                        }
-                        Err(UpdateError::Unknown(_)) => None,
-                    }
-                }
-                None => None,
+            let told = match fitted.contains(&slot) {
+                true => self.update(id, slot, intrinsics, report),
+                false => None,
             };
-            if self.people[place].is_none() {
-                let record = &self.records[slot];
-                // Who was left out for want of time is not being lost.
-                let poses = if record.waited > 0 {
-                    let prediction = self.tracker.predictions()[place].pose;
-                    prediction.map(|pose| (pose, pose, false))
-                } else {
-                    let missed = self.tracker.miss(id);
-                    missed.map(|e| (e.raw, e.smooth, e.restarted))
-                };
-                self.people[place] = poses.map(|(raw, smooth, restarted)| Person {
-                    id,
-                    raw,
-                    smooth,
-                    visibility: record.visibility,
-                    confidence: [0.0; MAX_JOINTS],
-                    quality: 0.0,
-                    steps: 0,
-                    predicted: true,
-                    restarted,
-                    late: false,
-                    occluded: false,
-                    square_px: record.square_px,
-                });
-            }
+            self.people[place] = told.or_else(|| self.predicted(place, id, slot));
         }
         self.tracker.finish();
     }
-}
 
-/// What a fit tells of a person beside the pose.
-struct Told {
-    visibility: [Visibility; MAX_JOINTS],
-    confidence: [f32; MAX_JOINTS],
-    quality: f32,
-    steps: u32,
-    late: bool,
-    occluded: bool,
-}
-
-impl Told {
-    fn person(&self, id: PersonId) -> Person {
-        Person {
-            id,
-            raw: neuralsmpl_track::Pose::default(),
-            smooth: neuralsmpl_track::Pose::default(),
-            visibility: self.visibility,
-            confidence: self.confidence,
-            quality: self.quality,
-            steps: self.steps,
-            predicted: false,
-            restarted: false,
-            late: self.late,
-            occluded: self.occluded,
-            square_px: [0.0; 4],
-        }
-    }
-}
-
-fn told(found: &Found) -> Told {
-    Told {
-        visibility: found.joints.map(|j: JointState| j.visibility),
-        confidence: found.joints.map(|j| j.confidence),
-        quality: found.quality,
-        steps: found.steps,
-        late: found.late,
-        occluded: found.occluded,
-    }
-}
-
-fn measurement(found: &Found, parents: &[Option<u8>], intrinsics: &Intrinsics) -> Measurement {
-    Measurement {
-        pose: pose_from(&found.pose),
-        confidence: trust(&found.joints.map(|j| j.confidence), parents),
-        quality: found.quality,
-        sight: square(&found.body_region, intrinsics),
-        restarted: found.start == StartKind::Landmarks,
-    }
-}
-
-/// How sure the fit is of each joint: joints of which no surface is in reach, such as those inside
-/// the trunk, are as sure as the surest of their neighbours.
-fn trust(confidence: &[f32; MAX_JOINTS], parents: &[Option<u8>]) -> [f32; MAX_JOINTS] {
-    let mut out = *confidence;
-    for (j, parent) in parents.iter().enumerate().take(MAX_JOINTS) {
-        let Some(p) = parent.map(usize::from).filter(|&p| p < MAX_JOINTS) else {
-            continue;
+    /// Hands one fit to the tracker; `None` where it has values that are not usable.
+    fn update(
+        &mut self,
+        id: PersonId,
+        slot: usize,
+        intrinsics: &Intrinsics,
+        report: &mut FrameReport,
+    ) -> Option<Person> {
+        let found = self.estimator.found(slot);
+        report.steps += found.steps;
+        let measured = measurement(found, &self.estimator.pack().body.parents, intrinsics);
+        let Ok(estimate) = self.tracker.update(id, &measured) else {
+            report.failed_fits += 1;
+            return None;
         };
-        for (a, b) in [(j, p), (p, j)] {
-            if confidence[a] == 0.0 {
-                out[a] = out[a].max(confidence[b]);
-            }
-        }
+        let person = Person::fitted(found, estimate, measured.sight.box_px);
+        report.fitted += 1;
+        let record = &mut self.records[slot];
+        record.fits += 1;
+        record.region = None;
+        record.visibility = person.visibility;
+        record.square_px = person.square_px;
+        Some(person)
     }
-    out
-}
 
-/// Where a body in this pose is in the photo.
-fn sight(estimator: &mut Estimator, pose: &Pose, intrinsics: &Intrinsics) -> Option<Sight> {
-    let region = estimator.region_of(pose, intrinsics)?;
-    Some(square(&region, intrinsics))
-}
-
-/// The square around the circle of a region, as the detector's, with the middle of the hips.
-fn square(region: &Region, intrinsics: &Intrinsics) -> Sight {
-    let hips = intrinsics.distort(region.center);
-    let half = SQUARE * region.side;
-    let corner = hips - Vec2::splat(half);
-    Sight::with_points([corner.x, corner.y, 2.0 * half, 2.0 * half], [(hips, 1.0)])
-}
-
-fn pose_of(pose: &neuralsmpl_track::Pose) -> Pose {
-    Pose {
-        rotations: pose.rotations.map(Mat3::from_quat),
-        translation: pose.translation,
-        betas: pose.betas,
-    }
-}
-
-fn pose_from(pose: &Pose) -> neuralsmpl_track::Pose {
-    neuralsmpl_track::Pose {
-        rotations: pose.rotations.map(|r| Quat::from_mat3(&r).normalize()),
-        translation: pose.translation,
-        betas: pose.betas,
+    /// Where a person without a fit is expected; `None` before the first fit.
+    fn predicted(&mut self, place: usize, id: PersonId, slot: usize) -> Option<Person> {
+        let record = &self.records[slot];
+        // Who was left out for want of time is not being lost.
+        let (raw, smooth, restarted) = if record.waited > 0 {
+            let pose = self.tracker.predictions()[place].pose?;
+            (pose, pose, false)
+        } else {
+            let missed = self.tracker.miss(id)?;
+            (missed.raw, missed.smooth, missed.restarted)
+        };
+        Some(Person {
+            id,
+            raw,
+            smooth,
+            visibility: record.visibility,
+            confidence: [0.0; MAX_JOINTS],
+            quality: 0.0,
+            steps: 0,
+            predicted: true,
+            restarted,
+            late: false,
+            occluded: false,
+            square_px: record.square_px,
+        })
     }
 }
 

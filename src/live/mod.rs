@@ -8,12 +8,14 @@ mod config;
 mod error;
 mod follower;
 pub mod messages;
+mod person;
 mod reload;
 mod report;
 mod session;
 
-pub use config::{Backend, BudgetConfig, CameraConfig, ModelConfig, OutputConfig, RunConfig};
+pub use config::{BudgetConfig, CameraConfig, ModelConfig, OutputConfig, RunConfig};
 pub use error::LiveError;
-pub use follower::{Follower, FrameReport, Person};
+pub use follower::{Follower, FrameReport};
+pub use person::Person;
 pub use report::Summary;
 pub use session::{Ended, Session};

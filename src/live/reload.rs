@@ -4,10 +4,9 @@
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use super::config::Backend;
 use super::{LiveError, RunConfig, Session};
 use crate::backbone::Workers;
-use crate::engine::{BackendChoice, BackendKind};
+use crate::engine::BackendChoice;
 use crate::fit::{Schedule, Solver};
 use crate::pack::Pack;
 use crate::pipeline::{EstimateOptions, Estimator};
@@ -31,11 +30,7 @@ impl Loader {
 pub(super) fn build(pack: Pack, config: &RunConfig) -> Result<Estimator, LiveError> {
     let model = &config.model;
     let choice = BackendChoice {
-        kind: match model.backend {
-            Backend::Auto => BackendKind::Auto,
-            Backend::Cpu => BackendKind::Cpu,
-            Backend::Vulkan => BackendKind::Vulkan,
-        },
+        kind: model.backend,
         vulkan: Options {
             device: model
                 .device
@@ -93,17 +88,14 @@ impl Session {
                     estimator.pack().model_id()
                 );
                 self.follower.replace(estimator);
-                self.counts.reloads += 1;
                 true
             }
             Ok(Err(error)) => {
                 log::error!("{error}; the pack in use stays");
-                self.counts.refused_reloads += 1;
                 false
             }
             Err(_) => {
                 log::error!("loading the pack panicked; the pack in use stays");
-                self.counts.refused_reloads += 1;
                 false
             }
         };

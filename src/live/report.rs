@@ -33,9 +33,6 @@ pub(super) struct Counts {
     pub wrong_size: u64,
     /// Packets with values that the format refuses.
     pub refused_packets: u64,
-    pub reloads: u64,
-    pub refused_reloads: u64,
-    pub commands: u64,
     /// People in the last frame.
     pub persons: u8,
     /// What was seen since the last status.
@@ -238,7 +235,6 @@ impl Session {
     /// Does what clients ask for.
     pub(super) fn obey(&mut self) {
         while let Some((token, command)) = self.hub.commands() {
-            self.counts.commands += 1;
             let reply = self.hub.apply(token, &command).unwrap_or_else(|| {
                 match command.operation {
                     Operation::Redetect => self.follower.redetect(),

@@ -41,7 +41,8 @@ pub struct Session {
     pub(super) follower: Follower,
     pub(super) hub: Hub,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) endpoint: Option<Endpoint>,
+    /// Serves the metrics until it is dropped.
+    _endpoint: Option<Endpoint>,
     pub(super) notifier: Notifier,
     pub(super) signals: Signals,
     pub(super) vitals: VitalsWatch,
@@ -133,7 +134,7 @@ impl Session {
             follower,
             hub,
             metrics,
-            endpoint,
+            _endpoint: endpoint,
             notifier,
             signals,
             vitals,
@@ -148,16 +149,6 @@ impl Session {
             over_deadline: Percentiles::new(),
             counts: Counts::default(),
         })
-    }
-
-    /// Address of the metrics, where they are served.
-    pub fn metrics_address(&self) -> Option<std::net::SocketAddr> {
-        self.endpoint.as_ref().map(Endpoint::address)
-    }
-
-    /// The outputs.
-    pub fn hub(&self) -> &Hub {
-        &self.hub
     }
 
     /// Works until the source ends, a signal comes, or `frames` are done.

@@ -9,7 +9,6 @@ use glam::{Vec2, Vec3};
 use image::RgbImage;
 use neuralsmpl_health::plan::MemoryPlan;
 
-use super::person::bounds;
 use super::prepare::observe_on;
 use super::{Estimator, sides};
 use crate::backbone::{BackboneError, Detection, region_from_body};
@@ -25,9 +24,6 @@ use crate::readout::{JointState, Visibility, joint_states};
 /// Keypoints of the trunk: left and right hip, left and right shoulder.
 const HIPS: [usize; 2] = [23, 24];
 const SHOULDERS: [usize; 2] = [11, 12];
-
-/// The network's circle around a body over the distance of its farthest vertex from the hips.
-const REACH: f32 = 1.0;
 
 /// What a fit started from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,8 +57,6 @@ pub struct Found {
     pub pose: Pose,
     /// Posed joints with their visibility; those that the body lacks are at their default.
     pub joints: [JointState; MAX_JOINTS],
-    /// Box around the fitted body in the photo: x, y, width, height.
-    pub box_px: [f32; 4],
     /// Where the backbone looked.
     pub region: Region,
     /// Around the fitted body, as a look at it would have it; the look's where that is no region.
@@ -71,8 +65,6 @@ pub struct Found {
     pub score: f32,
     /// What the fit started from.
     pub start: StartKind,
-    /// Energy at the start and at the end.
-    pub energy: [f64; 2],
     /// Gradient steps spent.
     pub steps: u32,
     /// Whether time ended the fit before its steps were used up.
@@ -93,12 +85,10 @@ impl Default for Found {
         Self {
             pose: Pose::default(),
             joints: [JointState::default(); MAX_JOINTS],
-            box_px: [0.0; 4],
             region: nowhere,
             body_region: nowhere,
             score: 0.0,
             start: StartKind::default(),
-            energy: [0.0; 2],
             steps: 0,
             late: false,
             quality: 0.0,
@@ -286,7 +276,6 @@ impl Estimator {
                 size,
                 joints,
             );
-            slot.found.box_px = bounds(&workspace.vertices, intrinsics);
             slot.found.body_region =
                 region_around(workspace, intrinsics).unwrap_or(slot.found.region);
         });
@@ -352,14 +341,6 @@ impl Estimator {
     pub fn found(&self, slot: usize) -> &Found {
         &self.followed[slot].found
     }
-
-    /// Posed vertices of the person in `slot` after a fit, camera frame, metres.
-    ///
-    /// # Panics
-    /// When `slot` is not below [`MAX_PERSONS`].
-    pub fn vertices(&self, slot: usize) -> &[Vec3] {
-        &self.followed[slot].vertices
-    }
 }
 
 /// Region around the posed body in `workspace`.
@@ -374,7 +355,7 @@ fn region_around(workspace: &Workspace, intrinsics: &Intrinsics) -> Option<Regio
         .iter()
         .map(|v| intrinsics.project(*v).distance_squared(hips))
         .fold(0.0, f32::max);
-    region_from_body(hips, shoulders, REACH * farthest.sqrt())
+    region_from_body(hips, shoulders, farthest.sqrt())
 }
 
 /// Marks a joint as hidden where the raster shows something nearer.
@@ -400,7 +381,6 @@ impl Found {
     /// Takes over what a fit has left, but for joints and box.
     fn read(&mut self, outcome: &Outcome, workspace: &Workspace) {
         self.pose.clone_from(&outcome.pose);
-        self.energy = [outcome.before.total(), outcome.after.total()];
         self.steps = outcome.steps;
         self.late = outcome.late;
         let (mut covered, mut hidden, mut sum) = (0u32, 0u32, 0.0);

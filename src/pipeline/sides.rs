@@ -3,8 +3,8 @@
 //! has lasted.
 //!
 //! In: keypoints of the expected pose, and an observation with landmarks as targets. Out: whether the look
-//! is believed; where not, its targets have their names exchanged and what else depends on the sides is
-//! taken out.
+//! is believed; where not, its targets have their names exchanged, and depths and parts, which depend on
+//! the sides, are taken out. Features stay: the outlier process has to explain them.
 
 use glam::Vec3;
 
@@ -55,7 +55,7 @@ fn is_contrary(expected: &[Vec3], observation: &Observation) -> bool {
     own > APART * observation.grid as f32 && other < NEARER * own
 }
 
-/// Exchanges the names of the targets; depths, parts and features of such a look mean nothing.
+/// Exchanges the names of the targets; depths and parts of such a look mean nothing.
 fn exchange(observation: &mut Observation) {
     for (i, &other) in OTHER_SIDE.iter().enumerate() {
         if i < other && other < observation.keypoints.len() {
