@@ -61,7 +61,10 @@ fn points(rows: &[[f32; 3]]) -> Vec<Vec3> {
 }
 
 fn same(found: f64, expected: f64, what: &str) {
-    assert!((found - expected).abs() < SAME_MM, "{what}: {found}, expected {expected}");
+    assert!(
+        (found - expected).abs() < SAME_MM,
+        "{what}: {found}, expected {expected}"
+    );
 }
 
 #[test]
@@ -71,18 +74,35 @@ fn errors_of_poses_are_those_of_scikit_image_and_scipy() {
     for case in &vectors.cases {
         let (found, truth) = (points(&case.found), points(&case.truth));
         let roots = (found[0], truth[0]);
-        same(mpjpe(&found, roots.0, &truth, roots.1), case.mpjpe, &case.name);
-        same(pve(&found, roots.0, &truth, roots.1).unwrap(), case.mpjpe, &case.name);
+        same(
+            mpjpe(&found, roots.0, &truth, roots.1),
+            case.mpjpe,
+            &case.name,
+        );
+        same(
+            pve(&found, roots.0, &truth, roots.1).unwrap(),
+            case.mpjpe,
+            &case.name,
+        );
         same(pa_mpjpe(&found, &truth), case.pa_mpjpe, &case.name);
         let seen = |p: &[Vec3]| -> Vec<Vec3> {
             let pairs = p.iter().zip(&case.visible);
             pairs.filter(|(_, v)| **v).map(|(p, _)| *p).collect()
         };
         let (found, truth) = (seen(&found), seen(&truth));
-        same(mpjpe(&found, roots.0, &truth, roots.1), case.mpjpe_visible, &case.name);
+        same(
+            mpjpe(&found, roots.0, &truth, roots.1),
+            case.mpjpe_visible,
+            &case.name,
+        );
         same(pa_mpjpe(&found, &truth), case.pa_mpjpe_visible, &case.name);
-        let pixels = |rows: &[[f32; 2]]| -> Vec<Vec2> { rows.iter().copied().map(Vec2::from).collect() };
-        let share = pck(&pixels(&case.found_px), &pixels(&case.truth_px), 0.5 * case.head_px);
+        let pixels =
+            |rows: &[[f32; 2]]| -> Vec<Vec2> { rows.iter().copied().map(Vec2::from).collect() };
+        let share = pck(
+            &pixels(&case.found_px),
+            &pixels(&case.truth_px),
+            0.5 * case.head_px,
+        );
         same(share.unwrap(), case.pckh, &case.name);
     }
 }
@@ -110,11 +130,23 @@ fn intervals_are_scipys() {
     let v = vectors().intervals;
     let near = |found: Mean, [mean, low, high]: [f64; 3]| {
         let allowed = SAME_INTERVAL * (high - low);
-        assert!((found.mean - mean).abs() < 1e-9, "{found:?}, expected {mean}");
-        assert!((found.low - low).abs() < allowed, "{found:?}, expected {low}");
-        assert!((found.high - high).abs() < allowed, "{found:?}, expected {high}");
+        assert!(
+            (found.mean - mean).abs() < 1e-9,
+            "{found:?}, expected {mean}"
+        );
+        assert!(
+            (found.low - low).abs() < allowed,
+            "{found:?}, expected {low}"
+        );
+        assert!(
+            (found.high - high).abs() < allowed,
+            "{found:?}, expected {high}"
+        );
     };
     near(mean_interval(&v.before), v.mean);
     let pairs = v.before.iter().zip(&v.after).enumerate();
-    near(paired_reduction(pairs.map(|(i, (b, a))| (i, *b, *a))), v.gain);
+    near(
+        paired_reduction(pairs.map(|(i, (b, a))| (i, *b, *a))),
+        v.gain,
+    );
 }

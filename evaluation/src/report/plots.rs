@@ -27,9 +27,9 @@ const SYSTEMS: [RGBColor; 7] = [
     RGBColor(0x56, 0xb4, 0xe9),
 ];
 
-const WIDTH: u32 = 640;
+const WIDTH: u32 = 560;
 const FONT: &str = "sans-serif";
-const SMALL: u32 = 13;
+const SMALL: u32 = 14;
 
 /// Fewest samples for a point of the curve over visible joints.
 const FEW: usize = 5;
@@ -63,8 +63,10 @@ pub fn all(results: &Results, summary: &Summary) -> Result<Vec<Plot>, ReportErro
     out.extend(by_system(summary)?);
     out.extend(over_visible(results, summary)?);
     let conditions = summary.conditions();
-    for (i, (occlusion, reading)) in conditions.iter().enumerate() {
+    for (occlusion, reading) in &conditions {
         out.extend(cumulative(results, summary, occlusion, *reading)?);
+    }
+    for (i, (occlusion, reading)) in conditions.iter().enumerate() {
         if i == 0 || i + 1 == conditions.len() {
             out.extend(by_joint(summary, occlusion, *reading)?);
         }
@@ -108,6 +110,8 @@ fn mesh(chart: &mut Chart<'_, '_>, x: &str, y: Option<&str>) -> Drawn {
         .bold_line_style(GRID)
         .light_line_style(TRANSPARENT);
     mesh.x_desc(x)
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .y_label_formatter(&|y| format!("{y:.0}"))
         .label_style(ink(SMALL))
         .axis_desc_style(ink(SMALL));
     match y {
@@ -125,7 +129,7 @@ fn legend(
 ) -> Result<i32, Box<dyn std::error::Error>> {
     let (mut x, mut y) = (12, 12);
     for system in systems {
-        let width = 30 + 8 * i32::try_from(system.chars().count())?;
+        let width = 34 + 7 * i32::try_from(system.chars().count())?;
         if x + width > WIDTH as i32 && x > 12 {
             (x, y) = (12, y + 20);
         }
@@ -196,6 +200,7 @@ fn by_system(summary: &Summary) -> Result<Option<Plot>, ReportError> {
     let svg = draw("error by system", height, |area| {
         let mut chart = ChartBuilder::on(area)
             .margin(6)
+            .margin_right(18)
             .x_label_area_size(36)
             .margin_left(left)
             .build_cartesian_2d(0.0..limit, rows.len() as f64..0.0)?;
@@ -265,6 +270,7 @@ fn cumulative(
         let used = legend(area, summary, &names)?;
         let mut chart = ChartBuilder::on(area)
             .margin(8)
+            .margin_right(18)
             .margin_top(used)
             .x_label_area_size(36)
             .y_label_area_size(48)
@@ -338,6 +344,7 @@ fn over_visible(results: &Results, summary: &Summary) -> Result<Option<Plot>, Re
         let used = legend(area, summary, &names)?;
         let mut chart = ChartBuilder::on(area)
             .margin(8)
+            .margin_right(18)
             .margin_top(used)
             .x_label_area_size(36)
             .y_label_area_size(56)
@@ -399,6 +406,7 @@ fn by_joint(
         let used = legend(area, summary, &names)?;
         let mut chart = ChartBuilder::on(area)
             .margin(6)
+            .margin_right(18)
             .margin_top(used)
             .x_label_area_size(36)
             .margin_left(left)

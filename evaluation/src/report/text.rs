@@ -33,7 +33,7 @@ pub fn protocol(reading: Reading) -> Selection {
 /// One decimal.
 pub fn number(x: f64) -> String {
     if x.is_finite() {
-        format!("{x:.1}")
+        format!("{x:.1}").replace('-', "−")
     } else {
         "–".to_owned()
     }
