@@ -1,6 +1,8 @@
 //! Metrics and intervals against values by scikit-image, scipy and numpy
 //! (`evaluation/python/make_metric_vectors.py` wrote them).
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use glam::{Vec2, Vec3};
 use neuralsmpl_evaluation::metrics::{Motion, acceleration_error, mpjpe, pa_mpjpe, pck, pve};
 use neuralsmpl_evaluation::statistics::{Mean, mean_interval, paired_reduction};

@@ -1,6 +1,8 @@
 //! A made-up run with the size and shape of a real one, through store, shards, merge, summary and report.
 //! The report stays in `target/tmp/report.html`, to be looked at.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use glam::{Vec2, Vec3};
 use neuralsmpl_evaluation::joints::SMPL;
 use neuralsmpl_evaluation::report::{self, Options, Picture};
