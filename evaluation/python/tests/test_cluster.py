@@ -50,24 +50,26 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def test_ray_runs_every_shard_again_where_it_must_and_merges(tmp_path, program, capfd):
+def test_ray_runs_every_shard_again_where_it_must_and_merges(tmp_path, program):
     pytest.importorskip("ray", reason="ray is missing (pip install ray)")
-    command = ["--program", f"{sys.executable} {program}", "--shards", "4", "--cpus", "2"]
-    rest = ["--", "data", "--systems", "fit", "--threads", "1"]
-    assert ray_eval.main([*command, "--out", str(tmp_path / "out"), *rest]) == 0
+
+    def call(out, systems, retries="2"):
+        command = [sys.executable, PYTHON / "ray_eval.py", "--program", f"{sys.executable} {program}", "--shards", "4", "--cpus", "2",
+                   "--retries", retries, "--out", tmp_path / out, "--", "data", "--systems", systems, "--threads", "1"]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    done = call("out", "fit")
+    assert done.returncode == 0, done.stdout + done.stderr
     merged = lines(tmp_path / "out/merged/results.jsonl")
     assert sorted(line["sample"] for line in merged) == list(range(40))
     assert merged[0]["arguments"][:5] == ["data", "--systems", "fit", "--threads", "1"]
     assert len(list((tmp_path / "out/shards").iterdir())) == 4
-    said = capfd.readouterr()
-    assert "4 of 4, about 0.0 min left" in said.out
-    assert ray_eval.main([*command, "--out", str(tmp_path / "out"), *rest]) == 1
-    assert "has results already" in capfd.readouterr().err
-    rest[3] = "broken"
-    assert ray_eval.main([*command, "--retries", "0", "--out", str(tmp_path / "bad"), *rest]) == 1
-    said = capfd.readouterr().err
-    assert "shard 1/4: exit code 1" in said and "system broken is not known" in said and "2 of 4 shards failed" in said
-    assert not (tmp_path / "bad/merged").exists()
+    assert "4 of 4, about 0.0 min left" in done.stdout
+    again = call("out", "fit")
+    assert again.returncode == 1 and "has results already" in again.stderr
+    bad = call("bad", "broken", "0")
+    assert bad.returncode == 1 and "shard 1/4: exit code 1" in bad.stderr and "system broken is not known" in bad.stderr
+    assert "2 of 4 shards failed" in bad.stderr and not (tmp_path / "bad/merged").exists()
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
