@@ -60,14 +60,21 @@ pub struct Table {
     pub folded: bool,
 }
 
+/// What to know of the overview.
+const MEANS: &str =
+    "Means over all samples that a system solved, in mm and %; bold is best, intervals are below.";
+const AT: &str = "The patch that is worst for the start is read at the visible joints, every other at all joints.";
+
 /// Every condition side by side, at the joints of its protocol: the form of the authors' tables.
 pub fn overview(summary: &Summary) -> Table {
     let conditions = summary.conditions();
     let mut table = Table {
         title: "Overview".to_owned(),
-        note: "Means over all samples that a system solved, in mm and %; bold is best, intervals are below. Under AdvOcc, the patch that is worst \
-               for the start is read at the visible joints, the one that is worst for each system at all joints."
-            .to_owned(),
+        note: if conditions.iter().any(|c| c.1 != Reading::None) {
+            format!("{MEANS} {AT}")
+        } else {
+            MEANS.to_owned()
+        },
         columns: vec!["system".to_owned()],
         ..Table::default()
     };
