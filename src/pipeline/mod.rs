@@ -57,12 +57,12 @@ impl Estimator {
     /// # Errors
     /// When a network is not what the manifest describes.
     pub fn with_backend(
-        pack: Pack,
+        mut pack: Pack,
         options: EstimateOptions,
         opened: Opened,
     ) -> Result<Self, BackboneError> {
         let workers = Workers::new(options.threads)?;
-        let locator = Locator::load(&pack, &workers)?;
+        let locator = Locator::load(&mut pack, &workers)?;
         let model = EnergyModel::new(&pack.manifest, &pack.prior, options.energy);
         let backbone = &pack.manifest.backbone;
         let grid = backbone.input / backbone.stride;
@@ -87,15 +87,9 @@ impl Estimator {
         })
     }
 
-    /// The pack in use.
+    /// The pack in use, without the networks' files.
     pub fn pack(&self) -> &Pack {
         &self.pack
-    }
-
-    /// Lets go of the networks' files, which are loaded.
-    pub fn forget_files(&mut self) {
-        self.pack.backbone = Vec::new();
-        self.pack.detector = Vec::new();
     }
 
     /// Whether the backbone names parts and sees the pose of the body.
