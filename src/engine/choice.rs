@@ -73,7 +73,9 @@ impl BackendChoice {
             && self.vulkan.device == Preference::Best
             && !has_gpu_node(Path::new("/dev"))
         {
-            log::info!("no GPU under /dev; the CPU fits (--backend vulkan asks Vulkan all the same)");
+            log::info!(
+                "no GPU under /dev; the CPU fits (--backend vulkan asks Vulkan all the same)"
+            );
             return Ok(opened);
         }
         match Context::open(&self.vulkan) {

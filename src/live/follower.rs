@@ -117,6 +117,11 @@ impl Follower {
         &self.estimator
     }
 
+    /// Lets something go wrong on the device, for tests; without one nothing happens.
+    pub fn inject(&mut self, fault: crate::vulkan::Fault) {
+        self.estimator.inject(fault);
+    }
+
     /// What happened to identities and filters.
     pub fn tracker(&self) -> &Tracker {
         &self.tracker

@@ -102,6 +102,11 @@ impl Estimator {
         &self.engine
     }
 
+    /// Lets something go wrong on the device, for tests; without one nothing happens.
+    pub(crate) fn inject(&mut self, fault: crate::vulkan::Fault) {
+        self.engine.inject(fault);
+    }
+
     /// The options, to be changed between images.
     pub fn options_mut(&mut self) -> &mut EstimateOptions {
         &mut self.options

@@ -4,8 +4,10 @@
 mod backend;
 mod decode;
 mod fit;
+mod live;
 mod networks;
 mod pack;
 mod refusals;
 mod run;
+mod run_faults;
 mod support;

@@ -99,7 +99,10 @@ impl Fuse {
         let mut wires = tvec!();
         for &id in ids {
             let node = model.node(id);
-            let Known { op, inputs: outlets } = known
+            let Known {
+                op,
+                inputs: outlets,
+            } = known
                 .remove(&id)
                 .context("an operation in one region only")?;
             let mut inputs = Vec::new();
