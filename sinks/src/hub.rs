@@ -269,6 +269,11 @@ impl Hub {
         }
     }
 
+    /// Whether poses go to no sink at all because each is stopped.
+    pub fn is_paused(&self) -> bool {
+        !self.lanes.is_empty() && self.lanes.iter().all(|lane| lane.paused)
+    }
+
     /// Bytes by owner, all reserved at start, but for those of clients, which come when clients
     /// do.
     pub fn memory_plan(&self) -> Vec<Memory> {

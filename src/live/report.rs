@@ -247,6 +247,7 @@ impl Session {
                     ..ReplyRepr::default()
                 }
             });
+            self.metrics.set_paused(self.hub.is_paused());
             self.hub.reply(token, reply);
         }
     }

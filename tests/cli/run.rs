@@ -11,7 +11,7 @@ use neuralsmpl_packet::frame::Accumulator;
 use neuralsmpl_packet::pose::Flags;
 use serde_json::Value;
 
-use crate::live::{LONG, Live, clip, listen, messages, port, poses, statuses};
+use crate::live::{LONG, Live, clip, get, listen, messages, port, poses, statuses};
 use crate::support::{Room, repository, stderr};
 
 #[test]
@@ -126,11 +126,11 @@ fn a_signal_ends_it_with_everything_written() {
 #[test]
 fn commands_are_obeyed() {
     let room = Room::new();
-    let tcp = port();
+    let (tcp, metrics) = (port(), port());
     let live = Live::start(
         &room,
         &format!(
-            "[source]\nsource = {:?}\nloop = true\n[[sink]]\ntype = \"tcp\"\nlisten = \"127.0.0.1:{tcp}\"\ncontrol = true\n",
+            "[source]\nsource = {:?}\nloop = true\n[[sink]]\ntype = \"tcp\"\nlisten = \"127.0.0.1:{tcp}\"\ncontrol = true\n[health]\nlisten = \"127.0.0.1:{metrics}\"\n",
             clip()
         ),
     );
@@ -176,6 +176,8 @@ fn commands_are_obeyed() {
         }
         assert_eq!(outcome, Some(expected), "{operation:?}");
     }
+    let page = get(&format!("127.0.0.1:{metrics}"), "/metrics");
+    assert!(page.contains("\nneuralsmpl_paused 1\n"), "{page}");
     live.signal("TERM");
     assert!(live.wait().0.success());
 }
