@@ -4,6 +4,7 @@
 mod backend;
 mod decode;
 mod fit;
+mod kit;
 mod networks;
 mod pack;
 mod refusals;

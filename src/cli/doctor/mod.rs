@@ -26,7 +26,7 @@ Examples:
   neuralsmpl doctor --json | jq '.findings[] | select(.state == \"fail\")'
 
 Exits with 0 when nothing is wrong, warnings included, with 1 when something is, with 2 when the
-command line is. No device is opened but Vulkan's. docs/doctor.md has the fields of --json.";
+command line is. Cameras are asked for their formats and started by nobody; serial lines are not opened. docs/doctor.md has the fields of --json.";
 
 /// Options of `neuralsmpl doctor`.
 #[derive(clap::Args)]
@@ -66,7 +66,10 @@ pub(super) fn run(args: &DoctorArgs, console: &Console) -> anyhow::Result<End> {
         Some(path) => read_config(path),
         None => (None, Vec::new()),
     };
-    let mut findings = examine(&Root::new(&args.root), &wanted(config.as_ref()));
+    let root = Root::new(&args.root);
+    let mut findings = examine(&root, &wanted(config.as_ref()));
+    #[cfg(feature = "v4l2")]
+    findings.extend(formats(&root));
     findings.extend(vulkan(config.as_ref()));
     let given = args
         .pack
@@ -188,6 +191,45 @@ fn camera(config: &RunConfig) -> Option<PathBuf> {
         Some(path) => Some(path.into()),
         None => name.starts_with("/dev/").then(|| name.into()),
     }
+}
+
+/// What each camera that may be opened says it can do.
+#[cfg(feature = "v4l2")]
+fn formats(root: &Root) -> Vec<Finding> {
+    const NAME: &str = "camera";
+    let cameras = neuralsmpl_doctor::cameras(root, &neuralsmpl_doctor::Identity::read(root));
+    let usable = cameras.into_iter().filter(|camera| camera.usable);
+    usable
+        .map(|camera| {
+            let place = camera.path.display();
+            match neuralsmpl_sources::camera_info(&camera.path) {
+                Ok(info) => {
+                    let found = format!(
+                        "{place}: {} ({}), {}",
+                        info.card,
+                        info.driver,
+                        info.formats.join(", ")
+                    );
+                    if info.readable() {
+                        Finding::ok(Area::Devices, NAME, found)
+                    } else {
+                        Finding::warn(
+                            Area::Devices,
+                            NAME,
+                            format!("{found}; expected MJPG or YUYV"),
+                            "raw sensors need their pipeline: systemctl enable --now neuralsmpl-camera, docs/getting-started.md",
+                        )
+                    }
+                }
+                Err(e) => Finding::warn(
+                    Area::Devices,
+                    NAME,
+                    format!("{place}: does not answer ({e})"),
+                    "plug it in anew; `dmesg | tail` says what the driver thinks",
+                ),
+            }
+        })
+        .collect()
 }
 
 fn wanted(config: Option<&RunConfig>) -> Wanted {
