@@ -34,6 +34,7 @@ mod udp;
 mod worker;
 
 pub use build::Context;
+pub use check::faults;
 pub use config::{
     FileConfig, JsonlConfig, McapConfig, Policy, SerialConfig, SinkConfig, TcpConfig, UdpConfig,
 };

@@ -4,6 +4,7 @@
 //! [`Follower`] is the way of one frame; [`Session`] is the process around it.
 
 pub mod budget;
+mod check;
 mod config;
 mod error;
 mod follower;
@@ -13,6 +14,7 @@ mod reload;
 mod report;
 mod session;
 
+pub use check::{ConfigFault, parse as parse_config};
 pub use config::{BudgetConfig, CameraConfig, ModelConfig, OutputConfig, RunConfig};
 pub use error::LiveError;
 pub use follower::{Follower, FrameReport};

@@ -4,6 +4,7 @@
 mod backend;
 mod decode;
 mod fit;
+mod kit;
 mod live;
 mod networks;
 mod pack;

@@ -108,10 +108,10 @@ fn a_camera_that_was_gone_is_taken_up_again() {
 fn faults_of_the_configuration_are_one_line() {
     let room = Room::new();
     for (config, parts) in [
-        ("[budget]\nsteps = 5", &["missing field `source`"][..]),
+        ("[budget]\nsteps = 5", &["source is missing"][..]),
         (
             "[source]\nsource = \"clip.mjpeg\"\nspeed = 2",
-            &["live.toml", "unknown field `speed`"],
+            &["live.toml:3", "source.speed is 2, expected no such key"],
         ),
         ("[source]\nsource = \"nowhere.mjpeg\"", &["nowhere.mjpeg"]),
         (
@@ -124,7 +124,7 @@ fn faults_of_the_configuration_are_one_line() {
         ),
         (
             "[source]\nsource = \"test:320x240@30\"\n[track]\npersons = 0",
-            &["[track]", "persons"],
+            &["live.toml:4", "track.persons is 0, expected 1 to 4"],
         ),
     ] {
         room.put("live.toml", config.as_bytes());
