@@ -7,6 +7,7 @@ use neuralsmpl_health::config::{HealthConfig, MemoryConfig};
 use neuralsmpl_sinks::SinkConfig;
 use neuralsmpl_sources::SourceConfig;
 use neuralsmpl_track::Config as TrackConfig;
+use neuralsmpl_web::WebConfig;
 use serde::Deserialize;
 
 use super::LiveError;
@@ -45,6 +46,9 @@ pub struct RunConfig {
     /// What the process holds.
     #[serde(default)]
     pub memory: MemoryConfig,
+    /// The live page.
+    #[serde(default)]
+    pub web: WebConfig,
 }
 
 /// `[camera]`: a field of view, or a calibration in pixels of the whole image.
@@ -131,6 +135,7 @@ impl RunConfig {
             sinks: Vec::new(),
             health: HealthConfig::default(),
             memory: MemoryConfig::default(),
+            web: WebConfig::default(),
         }
     }
 
@@ -183,6 +188,7 @@ impl RunConfig {
         self.track.validate().map_err(|e| of("[track]", &e))?;
         self.health.validate().map_err(|e| of("[health]", &e))?;
         self.memory.validate().map_err(|e| of("[memory]", &e))?;
+        self.web.validate().map_err(|e| of("[web]", &e))?;
         if self.camera.fov_deg.is_some() && self.camera.intrinsics.is_some() {
             return fault(
                 "[camera]",
@@ -332,6 +338,10 @@ mod tests {
             ("[output]\nstatus_s = 0.0", &["output.status_s", "0.1"]),
             ("[output]\nspeed = 1", &["unknown field `speed`", "line 4"]),
             ("[track]\npersons = 9", &["[track]", "9"]),
+            (
+                "[web]\nlisten = \"0.0.0.0:8080\"",
+                &["web.listen", "without a token", "token_file"],
+            ),
             ("[model]\nbackend = \"tpu\"", &["tpu", "vulkan"]),
         ] {
             let message = check(&format!("{base}{text}")).map(|_| ()).unwrap_err();
