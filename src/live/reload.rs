@@ -85,6 +85,9 @@ impl Session {
                     self.root.display(),
                     estimator.pack().model_id()
                 );
+                if let Some(page) = &mut self.page {
+                    page.body_changed(estimator.pack());
+                }
                 self.follower.replace(estimator);
                 true
             }

@@ -40,6 +40,8 @@ pub struct Estimator {
     observations: Vec<Observation>,
     /// Of those who are followed, in the same slots.
     followed: Vec<follow::Slot>,
+    /// Whether those who are followed get a map, see [`Self::map`].
+    pub(crate) keep_maps: bool,
     options: EstimateOptions,
 }
 
@@ -80,7 +82,10 @@ impl Estimator {
             engine: Engine::new(opened, &setting),
             initializer: Initializer::new(&model),
             observations: vec![observation; MAX_PERSONS],
-            followed: vec![follow::Slot::new(&pack.body); MAX_PERSONS],
+            followed: (0..MAX_PERSONS)
+                .map(|_| follow::Slot::new(&pack.body, grid))
+                .collect(),
+            keep_maps: false,
             model,
             options,
             pack,
