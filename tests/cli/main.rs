@@ -4,8 +4,11 @@
 mod backend;
 mod decode;
 mod fit;
+mod kit;
+mod live;
 mod networks;
 mod pack;
 mod refusals;
 mod run;
+mod run_faults;
 mod support;
