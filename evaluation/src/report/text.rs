@@ -134,7 +134,7 @@ pub fn definitions(summary: &Summary) -> Vec<(String, String)> {
         out.push((
             "gain".to_owned(),
             format!(
-                "Of errors, by how much the mean is below that of `{baseline}`, in % of the latter; of shares, \
+                "Of errors, by how much the mean is below that of “{baseline}”, in % of the latter; of shares, \
                  the increase in points. Over the samples that both solved, in pairs; positive is better."
             ),
         ));
