@@ -142,7 +142,8 @@ function onFigures(figures) {
   before = figures;
   $("tile-rate").textContent = short(figures.frame_rate_hz);
   $("tile-memory").textContent = Math.round(held.resident_bytes / MIB);
-  $("tile-temperature").textContent = figures.temperature_c === null ? "–" : Math.round(figures.temperature_c);
+  $("tile-temperature").parentElement.hidden = figures.temperature_c === null;
+  $("tile-temperature").textContent = Math.round(figures.temperature_c);
   health(figures);
   rows($("memory"), [
     ["resident", `${short(held.resident_bytes / MIB)} MiB`, "--c1"],

@@ -98,6 +98,11 @@ async fn harden(mut response: Response) -> Response {
             "same-origin",
         ),
     ];
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // One request a connection: the next may have to wait for a place.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     for (name, value) in fixed {
         response
             .headers_mut()

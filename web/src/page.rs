@@ -300,8 +300,7 @@ async fn accept(listener: TcpListener, router: Router) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(REQUEST_TIMEOUT)
-        .max_buf_size(HTTP_BUFFER)
-        .keep_alive(false);
+        .max_buf_size(HTTP_BUFFER);
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
