@@ -3,7 +3,7 @@
 //
 //   node check.mjs PROGRAM CHROMIUM FOLDER
 //
-// FOLDER receives desktop.png, dark.png, phone.png and no-webgl.png.
+// FOLDER receives desktop.png, dark.png, phone.png, phone-whole.png and no-webgl.png.
 
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
@@ -85,7 +85,7 @@ viewers = 2
   const ended = new Promise((done) => child.once("exit", done));
   const url = await until("the page's address", () => {
     assert(child.exitCode === null, `the program has ended:\n${errors}`);
-    return /live page: (\S+)/.exec(errors)?.[1];
+    return /live page: (\S+)\n/.exec(errors)?.[1];
   });
   return {
     url,
@@ -224,7 +224,7 @@ async function enter(page, words) {
 const running = await start();
 mkdirSync(folder, { recursive: true });
 try {
-  const desktop = { viewport: { width: 1440, height: 1260 }, colorScheme: "light" };
+  const desktop = { viewport: { width: 1440, height: 1000 }, colorScheme: "light" };
   await browser(GL, desktop, async (page) => {
     await page.goto(running.url);
     await page.locator("#ask[open]").waitFor();
@@ -277,10 +277,10 @@ try {
     await page.locator("#sinks tr[data-open=true]").nth(1).waitFor();
     // A line needs some seconds.
     await sleep(20_000);
-    await page.screenshot({ path: join(folder, "desktop.png") });
+    await page.screenshot({ path: join(folder, "desktop.png"), fullPage: true });
     await page.emulateMedia({ colorScheme: "dark" });
     await sleep(2500);
-    await page.screenshot({ path: join(folder, "dark.png") });
+    await page.screenshot({ path: join(folder, "dark.png"), fullPage: true });
   });
 
   const phone = {
@@ -294,7 +294,8 @@ try {
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert(width <= 390, `${width} px wide on a phone of 390`);
     await sleep(12_000);
-    await page.screenshot({ path: join(folder, "phone.png"), fullPage: true });
+    await page.screenshot({ path: join(folder, "phone.png") });
+    await page.screenshot({ path: join(folder, "phone-whole.png"), fullPage: true });
     say("a phone shows it without sideways scrolling");
   });
 

@@ -230,7 +230,7 @@ async fn snapshot(State(hall): State<Arc<Hall>>) -> Response {
     let Ok(Some(frame)) = timeout(OBEY_TIMEOUT, next).await else {
         return fault(
             StatusCode::SERVICE_UNAVAILABLE,
-            "no picture came within 5 s; see whether the source delivers frames",
+            "no picture came within 3 s; see whether the source delivers frames",
         );
     };
     let name = format!("{SNAPSHOT}{}", frame.time_us);
