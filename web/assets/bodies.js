@@ -199,6 +199,25 @@ class Overlay {
   }
 }
 
+/** Joints inside the trunk, which may have no surface near them that says something of them. */
+const INNER = ["pelvis", "spine1", "spine2", "spine3", "neck", "left_collar", "right_collar"];
+
+/** State of each joint's part; that of the surest neighbour for joints without a surface of their own. */
+function states(joints, parents) {
+  const sure = (j) => (joints[j].confidence > 0 ? joints[j] : null);
+  const own = (j) => sure(j) ?? (INNER.includes(joints[j].name) ? null : joints[j]);
+  return joints.map((joint, j) => {
+    // Along the spine both ways, as far as needed.
+    let near = [j];
+    for (let ring = 0; ring < 4; ring++) {
+      const found = near.map(own).filter(Boolean).sort((a, b) => b.confidence - a.confidence)[0];
+      if (found) return found.visibility;
+      near = joints.map((_, k) => k).filter((k) => near.some((n) => parents[n] === k || parents[k] === n));
+    }
+    return joint.visibility;
+  });
+}
+
 /** The bodies in the room, seen from anywhere. */
 class Room {
   constructor(canvas) {
@@ -288,7 +307,7 @@ class Room {
         to[v + 2] = -(oz + step * from[v + 2]);
         if (to[v + 1] < floor) floor = to[v + 1];
       }
-      const shades = person.packet.joints.map((joint) => colours[joint.visibility]);
+      const shades = states(person.packet.joints, body.parents).map((state) => colours[state]);
       body.limbs.forEach((limb, v) => {
         const shade = shades[limb];
         paint[3 * v] = shade.r;

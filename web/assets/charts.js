@@ -78,7 +78,7 @@ export function draw(canvas, lines, now) {
     g.lineTo(right, at);
     g.stroke();
     g.textAlign = "right";
-    g.fillText(short(part * top).replace(/\.?0+$/, "") || "0", left - 6, at);
+    g.fillText(String(Number((part * top).toPrecision(3))), left - 6, at);
   }
   g.textBaseline = "alphabetic";
   for (const [ago, align] of [[SPAN_S, "left"], [60, "center"], [30, "center"], [0, "right"]]) {

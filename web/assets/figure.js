@@ -100,7 +100,7 @@ export class JointView {
       facts.push(["distance", `${Math.hypot(...person.origin_m).toFixed(2)} m`]);
       facts.push(["fit", `${Math.round(100 * p.fit_quality)} %`]);
       facts.push(["steps", p.fit_steps]);
-      facts.push(["late by", `${(p.latency_us / 1000).toFixed(0)} ms`]);
+      facts.push(["latency", `${(p.latency_us / 1000).toFixed(0)} ms`]);
       const flags = p.flags.map((flag) => flag.toLowerCase()).filter((flag) => flag !== "smoothed");
       facts.push(["flags", flags.join(", ") || "none"]);
     }

@@ -142,13 +142,14 @@ function onFigures(figures) {
   before = figures;
   $("tile-rate").textContent = short(figures.frame_rate_hz);
   $("tile-memory").textContent = Math.round(held.resident_bytes / MIB);
-  $("tile-temperature").textContent = figures.temperature_c === null ? "–" : Math.round(figures.temperature_c);
+  $("tile-temperature").parentElement.hidden = figures.temperature_c === null;
+  $("tile-temperature").textContent = Math.round(figures.temperature_c);
   health(figures);
   rows($("memory"), [
-    ["resident", `${short(held.resident_bytes / MIB)} MiB`, "--c1"],
-    ["most so far", `${short(held.peak_bytes / MIB)} MiB`],
-    ["networks' pool, in use", `${short(held.pool_used_bytes / MIB)} of ${short(held.pool_bytes / MIB)} MiB`, "--c2"],
-    ["networks' pool, most so far", `${short(held.pool_peak_bytes / MIB)} MiB`],
+    ["resident", size(held.resident_bytes), "--c1"],
+    ["most so far", size(held.peak_bytes)],
+    ["networks' pool, in use", `${size(held.pool_used_bytes)} of ${size(held.pool_bytes)}`, "--c2"],
+    ["networks' pool, most so far", size(held.pool_peak_bytes)],
   ]);
   rows($("drops"), [
     ["frames worked on", `${count(figures.frames.processed)} of ${count(figures.frames.captured)}`, "--c1"],
@@ -157,8 +158,8 @@ function onFigures(figures) {
   ]);
   sinks(figures.sinks);
   recording(figures.record);
-  const size = source.size[0] ? `${source.size[0]} × ${source.size[1]}, ` : "";
-  $("source").textContent = `Source: ${source.name}, ${size}${source.connected ? "open" : "not there"}`
+  const pixels = source.size[0] ? `${source.size[0]} × ${source.size[1]}, ` : "";
+  $("source").textContent = `Source: ${source.name}, ${pixels}${source.connected ? "open" : "not there"}`
     + (source.last_error && !source.connected ? ` (${source.last_error})` : "");
   $("version").textContent = `neuralsmpl ${figures.version}, up ${span(figures.uptime_s)}`;
   const { page } = figures;
@@ -184,6 +185,11 @@ function state(kind, words, notice) {
   if (kind === "bad" && words !== "no source") {
     for (const id of ["record", "snapshot", "redetect"]) $(id).disabled = true;
   }
+}
+
+/** Bytes in a unit that suits them. */
+function size(bytes) {
+  return bytes < 0.1 * MIB ? `${short(bytes / 1024)} KiB` : `${short(bytes / MIB)} MiB`;
 }
 
 function span(s) {
@@ -216,10 +222,10 @@ function sinks(list) {
     const row = into.rows[i] ?? into.insertRow();
     row.dataset.open = sink.connected;
     row.dataset.sink = sink.name;
-    row.title = sink.last_fault ?? "";
+    row.title = [sink.name, sink.last_fault].filter(Boolean).join("\n");
     const server = sink.kind === "tcp" || sink.clients > 0;
     const words = [
-      "", sink.name, count(sink.sent), count(sink.dropped), `${sink.queued}/${sink.capacity}`,
+      "", sink.name, count(sink.sent), count(sink.dropped), count(sink.queued),
       server ? sink.clients : "–",
     ];
     words.forEach((text, k) => {

@@ -98,6 +98,11 @@ async fn harden(mut response: Response) -> Response {
             "same-origin",
         ),
     ];
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        // One request a connection: the next may have to wait for a place.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
     for (name, value) in fixed {
         response
             .headers_mut()
@@ -225,7 +230,7 @@ async fn snapshot(State(hall): State<Arc<Hall>>) -> Response {
     let Ok(Some(frame)) = timeout(OBEY_TIMEOUT, next).await else {
         return fault(
             StatusCode::SERVICE_UNAVAILABLE,
-            "no picture came within 5 s; see whether the source delivers frames",
+            "no picture came within 3 s; see whether the source delivers frames",
         );
     };
     let name = format!("{SNAPSHOT}{}", frame.time_us);

@@ -57,7 +57,7 @@ pub const POLL: Duration = Duration::from_millis(10);
 pub const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
 /// Longest wait for the frame thread to do what a button asks, and for a picture of a snapshot.
-pub const OBEY_TIMEOUT: Duration = Duration::from_secs(5);
+pub const OBEY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Pause before a wrong token is answered: guessing stays slow.
 pub const WRONG_TOKEN_PAUSE: Duration = Duration::from_millis(300);
@@ -80,8 +80,9 @@ pub const FLUSH: Duration = Duration::from_secs(2);
 /// Stack of the page's thread, bytes: the router's futures are deep.
 pub const STACK: usize = 1 << 20;
 
-/// Niceness of the page's thread: the frame path goes first wherever both want a core.
-pub const NICENESS: i32 = 19;
+/// How much nicer the page's thread is than the process: where it and the frame path want the same core,
+/// the frame path gets nine tenths of it.
+pub const NICENESS: i32 = 10;
 
 /// Vertices are sent as 16-bit offsets from the pelvis in steps of this, metres: ±2 m.
 pub const VERTEX_STEP_M: f32 = 2.0 / 32_767.0;

@@ -142,8 +142,10 @@ impl Drop for Page {
 
 /// Lets every other thread go first.
 fn give_way() {
-    let own = rustix::thread::gettid();
-    if let Err(error) = rustix::process::setpriority_process(Some(own), NICENESS) {
+    let own = Some(rustix::thread::gettid());
+    let nicer = rustix::process::getpriority_process(own)
+        .and_then(|nice| rustix::process::setpriority_process(own, nice + NICENESS));
+    if let Err(error) = nicer {
         log::info!("the page's thread keeps its priority: {error}");
     }
 }
@@ -300,8 +302,7 @@ async fn accept(listener: TcpListener, router: Router) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(REQUEST_TIMEOUT)
-        .max_buf_size(HTTP_BUFFER)
-        .keep_alive(false);
+        .max_buf_size(HTTP_BUFFER);
     while let Ok(place) = Arc::clone(&room).acquire_owned().await {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,

@@ -39,22 +39,22 @@ impl Picture {
             .div_ceil(PICTURE_WIDTH)
             .max(height.div_ceil(PICTURE_HEIGHT));
         self.step = step;
-        (self.width, self.height) = (width / step, height / step);
+        (self.width, self.height) = ((width / step).max(1), (height / step).max(1));
         if step == 1 {
             self.rgb.extend_from_slice(&rgb[..row * height as usize]);
             return;
         }
-        let middle = (step / 2) as usize;
+        let middle = |side: u32| (step / 2).min(side - 1) as usize;
         let stride = step as usize;
         for line in rgb
             .chunks_exact(row)
-            .skip(middle)
+            .skip(middle(height))
             .step_by(stride)
             .take(self.height as usize)
         {
             let pixels = line.as_chunks::<3>().0.iter();
             for pixel in pixels
-                .skip(middle)
+                .skip(middle(width))
                 .step_by(stride)
                 .take(self.width as usize)
             {

@@ -45,7 +45,9 @@ fn files_are_in_the_program_and_may_load_nothing_else() {
     for path in ["/other", "/../Cargo.toml", "/assets/page.js"] {
         assert_eq!(ask(page.address(), &format!("GET {path}"), &[]).status, 404);
     }
-    assert_eq!(ask(page.address(), "GET /api/redetect", &[]).status, 405);
+    let origin = format!("http://{}", page.address());
+    let get = ask(page.address(), "GET /api/redetect", &[("Origin", &origin)]);
+    assert_eq!(get.status, 405);
 }
 
 #[test]
