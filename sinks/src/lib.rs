@@ -41,7 +41,7 @@ pub use config::{
 pub use control::CommandToken;
 pub(crate) use error::Fault;
 pub use error::SinkError;
-pub use hub::{Flushed, FlushedSink, Hub, Memory};
+pub use hub::{Flushed, FlushedSink, Hub, Memory, Monitor};
 pub use message_json::message_json;
 pub use replay::{Paced, Replay, ReplayError};
 pub use serial::baud_warning;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::ManifestError;
+use neuralsmpl_evaluation::ManifestError;
+
 use crate::backbone::BackboneError;
 use crate::frame::FrameError;
 use crate::pack::PackError;

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use glam::Vec3;
+use neuralsmpl_evaluation::joints::LIMBS;
+use neuralsmpl_evaluation::metrics::pa_mpjpe;
+use neuralsmpl_evaluation::{Manifest, Sample};
 use neuralsmpl_health::percentiles::Percentiles;
 use neuralsmpl_track::{Config as TrackConfig, PersonId};
 use serde::Serialize;
 
 use super::EvalError;
-use super::manifest::{Frame, read_manifest};
-use super::metrics::{LIMBS, pa_mpjpe};
+use super::camera_of;
 use crate::backbone::Workers;
 use crate::fit::{Schedule, Solver};
 use crate::frame::load_image;
@@ -144,7 +146,7 @@ fn follower(args: &LiveArgs) -> Result<Follower, EvalError> {
 }
 
 fn follow(args: &LiveArgs, clip: &Path) -> Result<Figures, EvalError> {
-    let frames = read_manifest(&clip.join("manifest.jsonl"))?;
+    let manifest = Manifest::load(clip)?;
     let mut follower = follower(args)?;
     let fov = follower.estimator().pack().manifest.camera.fov_deg;
     let mut figures = Figures::default();
@@ -153,9 +155,9 @@ fn follow(args: &LiveArgs, clip: &Path) -> Result<Figures, EvalError> {
     let mut errors = [0.0; 2];
     let mut judged = 0;
     let [mut locate, mut fit, mut total] = [(); 3].map(|()| Percentiles::new());
-    for (i, frame) in frames.iter().enumerate() {
-        let image = load_image(&clip.join(&frame.image))?;
-        let camera = frame.camera().unwrap_or_else(|| {
+    for (i, frame) in manifest.samples.iter().enumerate() {
+        let image = load_image(&manifest.image(frame))?;
+        let camera = camera_of(frame).unwrap_or_else(|| {
             crate::frame::Intrinsics::from_fov(fov, image.width(), image.height())
         });
         let time_us = (i as f64 * 1e6 / args.fps) as u64;
@@ -201,7 +203,7 @@ fn follow(args: &LiveArgs, clip: &Path) -> Result<Figures, EvalError> {
 /// The person whom the truth is about: by identity, at first and after a loss the nearest to the box.
 fn pick(
     follower: &Follower,
-    frame: &Frame,
+    frame: &Sample,
     who: &mut Option<PersonId>,
     switches: &mut usize,
 ) -> Option<Person> {
@@ -223,10 +225,10 @@ fn pick(
     Some(found)
 }
 
-fn truth(frame: &Frame) -> Option<Vec<(usize, Vec3)>> {
+fn truth(frame: &Sample) -> Option<Vec<(usize, Vec3)>> {
     let joints: Vec<(usize, Vec3)> = LIMBS
         .iter()
-        .filter_map(|(name, k)| Some((*k, frame.joint(name)?)))
+        .filter_map(|(name, k)| Some((*k, *frame.joints_m.get(*name)?)))
         .collect();
     (joints.len() > 3).then_some(joints)
 }

@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use glam::Vec3;
+use neuralsmpl_evaluation::joints::LIMBS;
+use neuralsmpl_evaluation::metrics::pa_mpjpe;
+use neuralsmpl_evaluation::{Manifest, Sample};
 
 use super::EvalError;
-use super::manifest::{Frame, read_manifest};
-use super::metrics::{LIMBS, pa_mpjpe};
+use super::camera_of;
 use crate::energy::Weights;
 use crate::fit::{Schedule, Solver};
 use crate::frame::load_image;
@@ -65,13 +67,12 @@ pub fn run(args: &RealArgs) -> Result<(), EvalError> {
     );
     let mut report = serde_json::Map::new();
     for clip in &args.clips {
-        let manifest = clip.join("manifest.jsonl");
-        let frames = read_manifest(&manifest)?;
+        let manifest = Manifest::load(clip)?;
         let mut sums = [0.0; SYSTEMS.len()];
         let mut count = 0;
         let mut missed = 0;
-        for frame in frames.iter().filter(|f| !f.joints_camera_m.is_empty()) {
-            match errors(&mut estimator, clip, frame)? {
+        for frame in manifest.samples.iter().filter(|s| !s.joints_m.is_empty()) {
+            match errors(&mut estimator, &manifest, frame)? {
                 Some(e) => {
                     log::debug!("{} {}: {e:.1?}", clip.display(), frame.image.display());
                     sums.iter_mut().zip(e).for_each(|(s, x)| *s += x);
@@ -113,19 +114,17 @@ pub fn run(args: &RealArgs) -> Result<(), EvalError> {
 
 fn errors(
     estimator: &mut Estimator,
-    clip: &std::path::Path,
-    frame: &Frame,
+    manifest: &Manifest,
+    frame: &Sample,
 ) -> Result<Option<Errors>, EvalError> {
-    let path = clip.join(&frame.image);
-    let image = load_image(&path)?;
+    let image = load_image(&manifest.image(frame))?;
     let fov = estimator.pack().manifest.camera.fov_deg;
-    let intrinsics = frame
-        .camera()
+    let intrinsics = camera_of(frame)
         .unwrap_or_else(|| crate::frame::Intrinsics::from_fov(fov, image.width(), image.height()));
     estimator.options_mut().box_px = frame.box_px;
     let truth: Vec<(usize, Vec3)> = LIMBS
         .iter()
-        .filter_map(|(name, k)| Some((*k, frame.joint(name)?)))
+        .filter_map(|(name, k)| Some((*k, *frame.joints_m.get(*name)?)))
         .collect();
     let target: Vec<Vec3> = truth.iter().map(|t| t.1).collect();
     let all = estimator.model_mut().settings.weights;

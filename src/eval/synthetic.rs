@@ -3,13 +3,13 @@
 
 use std::path::PathBuf;
 
+use neuralsmpl_evaluation::metrics::{mpjpe, pa_mpjpe};
+use neuralsmpl_evaluation::statistics::{Mean, mean_interval, median};
 use serde::Serialize;
 
 use super::EvalError;
-use super::metrics::{mpjpe, pa_mpjpe};
 use super::people::{People, observe_person};
 use super::report::{SeriesArgs, progress, write_json};
-use super::statistics::{Mean, mean_interval, median};
 use crate::body::Pose;
 use crate::energy::{EnergyModel, Observation};
 use crate::fit::{Fitter, Problem, Schedule, Solver};

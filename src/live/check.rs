@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use neuralsmpl_sinks::{SinkConfig, SinkError};
 use neuralsmpl_sources::SourceError;
+use neuralsmpl_web::WebError;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use super::RunConfig;
@@ -78,6 +79,7 @@ pub(super) fn of_config(config: &RunConfig) -> Vec<ConfigFault> {
     for found in [config.health.validate(), config.memory.validate()] {
         faults.extend(found.err().map(|e| fault(e.key, e.found, e.expected)));
     }
+    faults.extend(config.web.validate().err().map(of_web));
     faults.extend(of_camera(config));
     let budget = &config.budget;
     if !(MIN_STEPS..=MAX_STEPS).contains(&budget.steps) {
@@ -126,6 +128,17 @@ fn of_camera(config: &RunConfig) -> Option<ConfigFault> {
     Calibration::new(values)
         .err()
         .map(|message| fault("camera.intrinsics", format!("{values:?}"), message))
+}
+
+fn of_web(error: WebError) -> ConfigFault {
+    match error {
+        WebError::Config {
+            key,
+            found,
+            expected,
+        } => fault(key, found, expected),
+        other => fault("web", other, "a page that can be served"),
+    }
 }
 
 fn of_source(error: SourceError) -> ConfigFault {

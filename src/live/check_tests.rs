@@ -137,3 +137,13 @@ fn the_shipped_configurations_are_in_order() {
     }
     assert!(read >= 7, "{read} configurations");
 }
+
+#[test]
+fn a_page_beyond_this_machine_needs_a_token() {
+    let found = faults("[web]\nlisten = \"0.0.0.0:8080\"");
+    assert!(
+        found[0].starts_with("4: web.listen is 0.0.0.0:8080 without a token, expected a loopback")
+            && found[0].contains("token_file"),
+        "{found:?}"
+    );
+}

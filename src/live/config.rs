@@ -7,6 +7,7 @@ use neuralsmpl_health::config::{HealthConfig, MemoryConfig};
 use neuralsmpl_sinks::SinkConfig;
 use neuralsmpl_sources::SourceConfig;
 use neuralsmpl_track::Config as TrackConfig;
+use neuralsmpl_web::WebConfig;
 use serde::Deserialize;
 
 use super::budget::Limits;
@@ -45,6 +46,9 @@ pub struct RunConfig {
     /// What the process holds.
     #[serde(default)]
     pub memory: MemoryConfig,
+    /// The live page.
+    #[serde(default)]
+    pub web: WebConfig,
 }
 
 /// `[camera]`: a field of view, or a calibration in pixels of the whole image.
@@ -128,6 +132,7 @@ impl RunConfig {
             sinks: Vec::new(),
             health: HealthConfig::default(),
             memory: MemoryConfig::default(),
+            web: WebConfig::default(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use glam::{Mat3, Vec2, Vec3};
 use image::RgbImage;
+use neuralsmpl_evaluation::metrics::{mpjpe, pa_mpjpe};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
@@ -15,7 +16,6 @@ use crate::body::{Body, Pose};
 use crate::cpu::pose::{Joints, pose as run_pose};
 use crate::energy::{EnergyModel, Observation};
 use crate::eval::EvalError;
-use crate::eval::metrics::{mpjpe, pa_mpjpe};
 use crate::eval::people::{Sighting, observe_person, opinion};
 use crate::fit::{Fitter, Problem, Schedule};
 use crate::frame::{Intrinsics, Region};

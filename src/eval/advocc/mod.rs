@@ -11,11 +11,11 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use indicatif::ProgressBar;
+use neuralsmpl_evaluation::statistics::{Mean, mean, mean_interval};
 use serde::Serialize;
 
 use super::EvalError;
 use super::report::{SeriesArgs, progress_of, write_json};
-use super::statistics::{Mean, mean, mean_interval};
 use crate::backbone::{Backbone, Workers};
 use crate::fit::{Schedule, Solver};
 use crate::synth::open_studio;
