@@ -5,9 +5,9 @@
 #   packaging/build-deb.sh aarch64-unknown-linux-gnu   …_arm64.deb
 #
 # Needs cargo-deb (cargo install cargo-deb --locked); for arm64 what test-aarch64.sh needs.
-# NEURALSMPL_FEATURES are the cargo features (default v4l2). NEURALSMPL_CARGO_FLAGS is added to cargo's command line. NEURALSMPL_HOST names a program of the same
-# sources that runs here and writes pages and completions; else the one that was built, under qemu where it
-# is for another processor.
+# NEURALSMPL_FEATURES are the cargo features (default v4l2), NEURALSMPL_CARGO_FLAGS is added to cargo's command
+# line. NEURALSMPL_HOST names a program of the same sources that runs here and writes pages and completions; else
+# the one that was built, under qemu where it is for another processor.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -43,13 +43,15 @@ fi
 
 rm -rf target/kit
 mkdir -p target/kit
+"${target:+aarch64-linux-gnu-}strip" -o target/kit/neuralsmpl "$folder/neuralsmpl"
 program=(${NEURALSMPL_HOST:-"${runner[@]}" "$folder/neuralsmpl"})
 "${program[@]}" man --out target/kit/man
 "${program[@]}" completions bash >target/kit/neuralsmpl.bash
 "${program[@]}" completions zsh >target/kit/_neuralsmpl
 "${program[@]}" completions fish >target/kit/neuralsmpl.fish
 
-made=$("$deb" --no-build ${target:+--target "$target"})
+# The models hardly shrink: strong compression only costs minutes.
+made=$("$deb" --no-build --fast ${target:+--target "$target"})
 printf '%s\n' "$made"
 dpkg-deb --info "$made" | sed -n 's/^ *\(Package\|Version\|Architecture\|Installed-Size\|Depends\):/\1:/p'
 printf 'Size: %s bytes; glibc %s\n' "$(stat -c %s "$made")" "$needed"

@@ -100,8 +100,21 @@ service() {
   chroot --userspec=neuralsmpl:neuralsmpl "$root" /usr/bin/env -i PATH=/usr/bin:/bin \
     neuralsmpl run --config /etc/neuralsmpl/neuralsmpl.toml --frames 60 >"$work/packets"
 }
-step "60 frames as the service's user with the service's file" service
+look_at_page() { # While the service's file runs.
+  service & local pid=$!
+  for _ in $(seq 100); do
+    curl -fs http://127.0.0.1:8080/ >"$work/page" && break
+    sleep 0.1
+  done
+  wait "$pid"
+}
+step "60 frames as the service's user with the service's file" look_at_page
 check "it sends packets" grep -q '"kind":"pose"' "$work/packets"
+if command -v curl >/dev/null; then
+  check "it serves the page" grep -qi '<html' "$work/page"
+else
+  printf '   SKIPPED: the page: curl is missing\n'
+fi
 
 printf '# mine\n' >>"$root/etc/neuralsmpl/neuralsmpl.toml"
 printf 'a recording' >"$root/var/lib/neuralsmpl-probe" && rm "$root/var/lib/neuralsmpl-probe"
