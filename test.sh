@@ -30,12 +30,20 @@ export LP_NUM_THREADS=${LP_NUM_THREADS:-0}
 step tests cargo test --workspace --release
 
 # Tests of the GPU pass without one; this line says whether they have run.
-devices=$(cargo run --release --quiet -- devices 2>&1 || true)
+devices=$(./target/release/neuralsmpl devices 2>&1 || true)
 case "$devices" in
 *Vulkan\ [0-9]*) printf '\n== vulkan: tested on\n%s\n' "$devices" ;;
 *) skip vulkan "$devices" ;;
 esac
 command -v spirv-val >/dev/null 2>&1 || skip spirv-val "not installed (Debian package spirv-tools)"
+
+# The tests have built the program with the same features.
+lacks=$(web/test-page.sh --missing)
+if [ -z "$lacks" ]; then
+  step page web/test-page.sh
+else
+  skip page "$lacks"
+fi
 
 lacks=$(./test-aarch64.sh --missing)
 if [ -z "$lacks" ]; then
@@ -86,7 +94,7 @@ python_lacks() {
 python=${NEURALSMPL_PYTHON:-training/.venv/bin/python}
 lacks=$(python_lacks "$python")
 if [ -z "$lacks" ]; then
-  step training "$python" -m pytest -q -rs training
+  step training "$python" -m pytest -q -rs training evaluation/python
 else
   skip training "$lacks"
 fi
