@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod common;
+mod peers;
 
 use common::reference::{self, State, central_differences, relative_l2};
 use common::{

@@ -20,6 +20,7 @@ mod ports;
 mod region;
 #[cfg(test)]
 pub(crate) mod test_onnx;
+mod trunk;
 mod workers;
 
 pub use detector::{Detection, Detector};
@@ -32,4 +33,5 @@ pub use looks::{Opinion, Opinions};
 pub use neuralsmpl_kernels::{Isa, Placed};
 pub use observations::{LANDMARKS, Landmark, NetworkPose, Observations};
 pub use region::{region_from_body, region_from_box, region_from_detection, region_from_points};
+pub use trunk::{Linear, PoseLayers, Run as PoseRun, Trunk};
 pub use workers::Workers;

@@ -5,5 +5,5 @@ mod network;
 mod regressor;
 
 pub use landmarks::{Initializer, set_targets};
-pub use network::{crop_rotation, decode, encode};
-pub use regressor::{Regressor, RegressorError};
+pub use network::{crop_rotation, decode, encode, pull};
+pub use regressor::{Regressor, RegressorError, SIDE as REGRESSOR_SIDE};

@@ -8,7 +8,7 @@ use super::regressor::orthonormal;
 use crate::backbone::NetworkPose;
 use crate::body::{Body, Pose};
 use crate::frame::{Intrinsics, Region};
-use crate::limits::{MAX_BETAS, MAX_JOINTS};
+use crate::limits::{MAX_BETAS, MAX_JOINTS, MAX_PARAMS};
 
 /// Range of log m, where m is the crop's side in metres at the pelvis: 5 cm to 148 m.
 const LOG_SIDE: [f32; 2] = [-3.0, 5.0];
@@ -55,6 +55,61 @@ pub fn encode(pose: &Pose, body: &Body, region: &Region, intrinsics: &Intrinsics
     let side = at.z * region.side / focal(intrinsics);
     out.camera = [crop.x, crop.y, side.ln()];
     out
+}
+
+/// Gradient on what a network says from one on the pose that [`decode`] makes of it, which is in the pose's
+/// tangent: rotations, then translation, then betas.
+pub fn pull(
+    seen: &NetworkPose,
+    body: &Body,
+    region: &Region,
+    intrinsics: &Intrinsics,
+    gradient: &[f32; MAX_PARAMS],
+) -> NetworkPose {
+    let layout = body.layout();
+    let mut out = NetworkPose::default();
+    let rows = seen.rotations.chunks_exact(6);
+    for (j, (m, out)) in rows
+        .zip(out.rotations.chunks_exact_mut(6))
+        .take(layout.joints)
+        .enumerate()
+    {
+        let (a, b) = (Vec3::new(m[0], m[2], m[4]), Vec3::new(m[1], m[3], m[5]));
+        let turn = Vec3::from_slice(&gradient[layout.rotation(j)..]);
+        let (ga, gb) = pull_orthonormal(a, b, turn);
+        out.copy_from_slice(&[ga.x, gb.x, ga.y, gb.y, ga.z, gb.z]);
+    }
+    let [u, v, log_side] = seen.camera;
+    let z = log_side.clamp(LOG_SIDE[0], LOG_SIDE[1]).exp() * focal(intrinsics) / region.side;
+    let point = region.to_image(0.5 * (Vec2::new(u, v) + 1.0), 1.0);
+    let g = Vec3::from_slice(&gradient[layout.translation()..]);
+    let by_point = Vec2::new(g.x * z / intrinsics.fx, g.y * z / intrinsics.fy);
+    let by_crop = 0.5 * region.side * Vec2::from_angle(-region.angle).rotate(by_point);
+    let held = !(LOG_SIDE[0]..=LOG_SIDE[1]).contains(&log_side);
+    let by_side = if held {
+        0.0
+    } else {
+        z * ray(point, intrinsics).dot(g)
+    };
+    out.camera = [by_crop.x, by_crop.y, by_side];
+    let betas = &gradient[layout.betas()..];
+    let dirs = &body.joint_shapedirs[0];
+    out.betas = std::array::from_fn(|i| betas[i] - dirs[i].dot(g));
+    out
+}
+
+/// Gradients on two columns from one on a turn R exp(δ) of the rotation that Gram–Schmidt makes of them.
+fn pull_orthonormal(a: Vec3, b: Vec3, turn: Vec3) -> (Vec3, Vec3) {
+    let r = orthonormal(a, b);
+    let (x, y, z) = (r.x_axis, r.y_axis, r.z_axis);
+    let along = x.dot(b);
+    let across = (b - x * along).length().max(1e-6);
+    let gb = z * (turn.x / across);
+    let gx = y * turn.z - z * turn.y - gb * along;
+    (
+        (gx - x * x.dot(gx)) / a.length().max(1e-6),
+        gb - x * x.dot(gb),
+    )
 }
 
 /// Direction of an ideal image point, with z = 1.

@@ -16,7 +16,7 @@ use crate::frame::{Intrinsics, Region, sample};
 use crate::limits::MAX_BETAS;
 
 /// Side of the input crop.
-const SIDE: usize = 224;
+pub const SIDE: usize = 224;
 
 /// The crop's side over the longer side of the person's box, as in SPIN.
 const PADDING: f32 = 1.2;
@@ -121,19 +121,38 @@ impl Regressor {
         intrinsics: &Intrinsics,
         box_px: [f32; 4],
     ) -> Result<Pose, RegressorError> {
-        let [x, y, w, h] = box_px;
-        let region = Region {
+        let region = Self::region(intrinsics, box_px);
+        self.pose_in(&region, intrinsics, |crop| {
+            sample(image, intrinsics, &region, SIDE, crop);
+        })
+    }
+
+    /// The square of the ideal image that the network sees of a box `[x, y, w, h]` of the photo.
+    pub fn region(intrinsics: &Intrinsics, [x, y, w, h]: [f32; 4]) -> Region {
+        Region {
             center: intrinsics.undistort(Vec2::new(x + 0.5 * w, y + 0.5 * h)),
             side: PADDING * w.max(h),
             angle: 0.0,
-        };
+        }
+    }
+
+    /// The pose of the person in an upright region; `fill` writes its crop `[3, 224, 224]` in 0..=1.
+    ///
+    /// # Errors
+    /// When the network fails or gives values that are not numbers.
+    pub fn pose_in(
+        &mut self,
+        region: &Region,
+        intrinsics: &Intrinsics,
+        fill: impl FnOnce(&mut [f32]),
+    ) -> Result<Pose, RegressorError> {
         let fault = |source| RegressorError::Network {
             path: self.path.clone(),
             source,
         };
         self.network
             .fill(|input| {
-                sample(image, intrinsics, &region, SIDE, input);
+                fill(input);
                 for (c, plane) in input.chunks_exact_mut(SIDE * SIDE).enumerate() {
                     plane
                         .iter_mut()
@@ -156,7 +175,7 @@ impl Regressor {
             }
         }
         pose.betas.copy_from_slice(&betas[..MAX_BETAS]);
-        pose.translation = translation([camera[0], camera[1], camera[2]], &region, intrinsics);
+        pose.translation = translation([camera[0], camera[1], camera[2]], region, intrinsics);
         Ok(pose)
     }
 }

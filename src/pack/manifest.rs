@@ -230,6 +230,11 @@ pub struct GaussNewtonSettings {
 }
 
 impl Manifest {
+    /// Name of the body in data sets: poses and shapes mean something else for every other body.
+    pub fn body_name(&self) -> String {
+        format!("pack-{}", self.files.body.sha256)
+    }
+
     /// Parses and range-checks a manifest.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Files: pictures, masks and truth as `NNNNN.png`, `NNNNN.mask.png` and `NNNNN.json`.
+//! Files: pictures, masks and truth as `NNNNN.png`, `NNNNN.mask.png` and `NNNNN.json`, and a manifest of all.
 
 use std::fs;
 use std::path::Path;
@@ -8,35 +8,40 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::SynthError;
+use super::manifest::manifest_line;
 use super::render::Rendered;
 use super::run::{SHEET, SynthArgs, picture, write_error};
 use super::scene::Studio;
 use super::truth::Truth;
-use crate::pack::BodyNames;
+use crate::pack::{BodyNames, Manifest};
 
-/// Writes all pictures; returns those of the contact sheet.
+/// Pictures and lines of the manifest, with their numbers.
+type Share = (Vec<(u32, RgbImage)>, Vec<(u32, Value)>);
+
+/// Writes all pictures and `manifest.jsonl`; returns those of the contact sheet.
 ///
 /// # Errors
 /// A file that cannot be written.
 pub fn write_files(
     args: &SynthArgs,
     studio: &Studio<'_>,
-    names: &BodyNames,
+    pack: &Manifest,
     bar: &ProgressBar,
 ) -> Result<Vec<RgbImage>, SynthError> {
-    let share = |first: u32| -> Result<Vec<(u32, RgbImage)>, SynthError> {
-        let mut shown = Vec::new();
+    let share = |first: u32| -> Result<Share, SynthError> {
+        let (mut shown, mut lines) = (Vec::new(), Vec::new());
         for index in (first..args.count).step_by(args.threads as usize) {
             let made = picture(studio, args.seed, u64::from(index), args.size);
-            write(&args.out, index, &made, names)?;
+            write(&args.out, index, &made, &pack.body)?;
+            lines.push((index, manifest_line(index, &made.truth, studio.body, pack)));
             if index < SHEET {
                 shown.push((index, made.image));
             }
             bar.inc(1);
         }
-        Ok(shown)
+        Ok((shown, lines))
     };
-    let mut shown = Vec::new();
+    let (mut shown, mut lines) = (Vec::new(), Vec::new());
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..args.threads)
             .map(|t| {
@@ -47,13 +52,18 @@ pub fn write_files(
             })
             .collect();
         workers.into_iter().try_for_each(|worker| {
-            let made = worker
+            let (pictures, named) = worker
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            shown.extend(made);
+            shown.extend(pictures);
+            lines.extend(named);
             Ok::<(), SynthError>(())
         })
     })?;
+    lines.sort_by_key(|(index, _)| *index);
+    let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+    let path = args.out.join("manifest.jsonl");
+    fs::write(&path, text).map_err(|e| write_error(&path, &e))?;
     shown.sort_by_key(|(index, _)| *index);
     Ok(shown.into_iter().map(|(_, image)| image).collect())
 }

@@ -10,6 +10,7 @@ mod files;
 mod framing;
 mod light;
 mod look;
+mod manifest;
 mod patch;
 mod poses;
 mod record;

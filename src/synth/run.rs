@@ -125,7 +125,7 @@ pub fn run(args: &SynthArgs) -> Result<(), SynthError> {
     fs::create_dir_all(&args.out).map_err(|e| write_error(&args.out, &e))?;
     let bar = progress(u64::from(args.count));
     let shown = match args.format {
-        Format::Files => write_files(args, &studio, &pack.manifest.body, &bar)?,
+        Format::Files => write_files(args, &studio, &pack.manifest, &bar)?,
         Format::Tar => write_shards(args, &studio, &pack, &bar)?,
     };
     bar.finish_and_clear();

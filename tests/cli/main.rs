@@ -3,6 +3,7 @@
 
 mod backend;
 mod decode;
+mod evaluate;
 mod fit;
 mod kit;
 mod live;
