@@ -320,10 +320,10 @@ mod tests {
             .unwrap()
         };
         let workers = Workers::new(1).unwrap();
-        let detector = Detector::load(&read("detector.onnx"), &workers).unwrap();
+        let detector = Detector::load(read("detector.onnx"), &workers).unwrap();
         Locator::new(
             detector,
-            Backbone::load(&read("backbone.onnx"), &SETTINGS, &workers).unwrap(),
+            Backbone::load(read("backbone.onnx"), &SETTINGS, &workers).unwrap(),
         )
     }
 

@@ -44,6 +44,9 @@ struct Run<'a> {
     replay: Option<Replay>,
 }
 
+/// Occlusion, reading and system of an answer that the store lacks.
+type Missing = (Kind, Reading, usize);
+
 /// One record to be made.
 struct Task {
     /// Index of the subject in its batch.
@@ -191,7 +194,7 @@ impl Run<'_> {
         store: &mut Store,
         bar: &ProgressBar,
     ) -> Result<(), EvalError> {
-        let mut wanted: Vec<(&Sample, Vec<(Kind, Reading, usize)>)> = samples
+        let mut wanted: Vec<(&Sample, Vec<Missing>)> = samples
             .iter()
             .map(|s| (*s, self.missing(s, store).collect()))
             .collect();
@@ -268,7 +271,7 @@ impl Run<'_> {
                 let truth = subject.truth_under(occluder.as_ref().map(|(o, c)| (o, *c)));
                 let mut vertices = Vec::<Vec3>::new();
                 let found = subject.found(&self.pack.body, &pose, &mut vertices);
-                let took = (spec.label != "start").then(|| 1e3 * time.as_secs_f64());
+                let took = (spec.label != "start").then_some(1e3 * time.as_secs_f64());
                 let crop = (self.args.pictures > 0).then(|| bench.crop().to_vec());
                 Answer {
                     record: Record::scored(entry, &found, &truth, took),

@@ -154,7 +154,7 @@ fn add(
     for (system, errors) in &search.errors_mm {
         let asked = args.systems.contains(system);
         let whole = errors.iter().all(Option::is_some);
-        if !asked && !(args.systems.is_empty() && whole) {
+        if !(asked || args.systems.is_empty() && whole) {
             continue;
         }
         let at = match sums.iter().position(|s| s.system == *system) {

@@ -91,7 +91,12 @@ impl Fitted {
     }
 
     /// Descends a little from every start, and all the way from the best.
-    fn from_best(&self, problem: &Problem<'_>, starts: &[Pose], fitter: &mut Fitter) -> Outcome {
+    fn fit_from_best(
+        &self,
+        problem: &Problem<'_>,
+        starts: &[Pose],
+        fitter: &mut Fitter,
+    ) -> Outcome {
         let trial = Schedule {
             global_steps: 0,
             ..self.schedule.with_steps(self.schedule.steps / 4)
@@ -180,7 +185,7 @@ impl System for Fitted {
         };
         let fitter = &mut *tools.fitter;
         let outcome = match (starts.is_empty(), self.tuning.mirror) {
-            (false, _) => self.from_best(&problem, &starts, fitter),
+            (false, _) => self.fit_from_best(&problem, &starts, fitter),
             (true, true) => fitter.fit_best(&problem, start, &self.schedule),
             (true, false) => fitter.fit(&problem, start, &self.schedule, &mut |_| ()),
         };
