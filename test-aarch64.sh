@@ -10,13 +10,19 @@
 #   apt-get install --no-install-recommends rustc-web libstd-rust-web-dev:arm64
 #
 # `--missing` prints what is missing, and nothing if the tests can run.
+#
+# `--all` runs every test of the workspace in the same way, those with the networks' engine included: it takes
+# some 25 minutes of processor time to compile and hours to run, so it is not part of test.sh. What needs a GPU or a
+# second processor's programs is left out, and said. `--all NAME` runs the tests whose names hold NAME:
+# `--all networks_say` compares detector and backbone with outputs stored on another processor (tests/stored.rs).
+# NEURALSMPL_AARCH64_PROCESSORS="cortex-a76:neon-dot" chooses processors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 TARGET=aarch64-unknown-linux-gnu
 # Processors by qemu's names, and the best instruction set of each: a Jetson Nano's, one like a
 # Jetson Orin's, and one with everything.
-PROCESSORS="cortex-a57:neon cortex-a76:neon-dot max:neon-i8mm"
+PROCESSORS=${NEURALSMPL_AARCH64_PROCESSORS:-"cortex-a57:neon cortex-a76:neon-dot max:neon-i8mm"}
 
 # The first compiler that is new enough and has the target's standard library.
 compiler() {
@@ -42,14 +48,16 @@ missing() {
 }
 
 lacks=$(missing)
+all=
 case "${1:-}" in
 --missing)
   printf '%s' "${lacks:+$lacks$'\n'}"
   exit
   ;;
+--all) all=1 ;;
 '') ;;
 *)
-  echo "usage: $0 [--missing]" >&2
+  echo "usage: $0 [--missing | --all [NAME]]" >&2
   exit 2
   ;;
 esac
@@ -66,6 +74,30 @@ export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C target-feature=+crt-static"
 # Emulation is slow.
 export PROPTEST_CASES=${PROPTEST_CASES:-32}
+
+if [ -n "$all" ]; then
+  # A program under test starts others (the real command), which the emulator does not do by itself, and Vulkan is
+  # loaded at run time, which a static program cannot: the libraries are the cross compiler's.
+  export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUSTFLAGS=
+  export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc
+  for processor in $PROCESSORS; do
+    model=${processor%%:*}
+    [ "$model" != max ] || continue
+    export NEURALSMPL_TEST_ISA=${processor#*:}
+    export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$qemu -cpu $model -L /usr/aarch64-linux-gnu"
+    printf '\n== aarch64, everything: %s, whose best is %s\n' "$model" "$NEURALSMPL_TEST_ISA"
+    begun=$SECONDS
+    # Lightest first, so that a fault shows early. Vulkan's tests say that they have no device.
+    cargo test --release --target $TARGET --no-fail-fast --lib --tests \
+      -p neuralsmpl-packet -p neuralsmpl-kernels -p neuralsmpl-track -p neuralsmpl-doctor \
+      -p neuralsmpl-health -p neuralsmpl-sources -p neuralsmpl-sinks -- ${2:+"$2"}
+    cargo test --release --target $TARGET --no-fail-fast --workspace --lib --test body --test fit \
+      --test stored --test gradients --test outline --test engine --test allocations --test live -- ${2:+"$2"}
+    printf '== SKIPPED: the tests of the command line, which start programs that the emulator does not run\n'
+    printf '== aarch64, everything: %s, %d s\n' "$model" $((SECONDS - begun))
+  done
+  exit
+fi
 
 for processor in $PROCESSORS; do
   model=${processor%%:*}

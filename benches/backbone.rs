@@ -46,9 +46,9 @@ fn networks(criterion: &mut Criterion<CpuTime>) {
 fn whole_image(criterion: &mut Criterion<CpuTime>) {
     let photo = load_image(std::path::Path::new(PHOTO)).unwrap();
     let camera = Intrinsics::from_fov(55.0, photo.width(), photo.height());
-    let pack = Pack::load(&common::pack_path()).unwrap();
+    let mut pack = Pack::load(&common::pack_path()).unwrap();
     let workers = Workers::new(1).unwrap();
-    let mut locator = Locator::load(&pack, &workers).unwrap();
+    let mut locator = Locator::load(&mut pack, &workers).unwrap();
     let mut group = criterion.benchmark_group("image");
     let once = LocateOptions {
         refine: false,

@@ -57,8 +57,27 @@ if command -v gcc >/dev/null; then
 else
   skip "C99" "gcc is missing"
 fi
+# A sketch fed with a pinned packet: the elbow's angle, and a servo that stays because the joint is hidden
+# or follows because it is seen.
+arduino_example() {
+  g++ -std=c++11 -O2 "${warnings[@]}" -Ic -Iarduino/shim -include Arduino.h -xc++ \
+    arduino/FollowArm/FollowArm.ino arduino/shim/host.cpp -o "$out/follow_arm" -lm &&
+    xxd_pose pose_full | "$out/follow_arm" >"$out/arduino" &&
+    grep -q '^person 1541 left_elbow 8[0-9]\.[0-9] deg, confidence 198 (hidden)$' "$out/arduino" &&
+    xxd_pose pose_rest | "$out/follow_arm" >>"$out/arduino" &&
+    grep -q '^person 0 left_elbow 0\.0 deg, confidence 0$' "$out/arduino" &&
+    grep -q '^nobody$' "$out/arduino" && grep -q '^servo 0 us$' "$out/arduino" &&
+    grep -q '^servo 500 us$' "$out/arduino" || { cat "$out/arduino"; return 1; }
+}
+# The bytes of a pinned frame.
+xxd_pose() {
+  tr -d '\n' <"$vectors/$1.hex" | sed 's/../\\x&/g' >"$out/escaped_$1"
+  printf '%b' "$(cat "$out/escaped_$1")"
+}
+
 if command -v g++ >/dev/null; then
   step "C++11" c_reader cpp11 g++ -std=c++11 -O2 -xc++
+  step "example for Arduino, on the host" arduino_example
 else
   skip "C++11" "g++ is missing"
 fi
@@ -86,6 +105,11 @@ elif ! "$python" -c 'import pytest' 2>/dev/null; then
 else
   [[ $python = /* ]] || python=$PWD/$python
   step "Python" env -C python "$python" -m pytest -q -rs -p no:cacheprovider
+  if "$python" -c 'import rosbags, numpy' 2>/dev/null; then
+    step "ROS 2" "$python" -m pytest -q -rs -p no:cacheprovider ros2
+  else
+    skip "ROS 2" "$python has no rosbags (pip install rosbags numpy)"
+  fi
   if "$python" -c 'import mypy' 2>/dev/null; then
     step "Python types" env -C python "$python" -m mypy --cache-dir "$out/mypy"
   else

@@ -2,8 +2,8 @@
 
 What       batch normalisation is folded into the convolutions, in double precision. One network, one run a person.
 Inputs     --wheel mediapipe 0.10.14; --run folder of train_backbone.py.
-Outputs    --out backbone.onnx: image [1, 3, 256, 256] to landmarks, score, world, mask, features, parts, pose, betas,
-           camera (docs/pack.md). Checked against PyTorch on random pixels before it is written.
+Outputs    --out backbone.onnx: image [1, 3, 256, 256] to landmarks, score, world, features, parts, pose, betas,
+           camera (docs/pack.md); the mask is what parts do not call background. Checked against PyTorch on random pixels before it is written.
 Licence    Apache-2.0: weights of The MediaPipe Authors, changed, and ours.
 Command    python training/export_backbone.py --wheel mediapipe-0.10.14-*.whl --run training/out/run
 """
@@ -120,7 +120,7 @@ def attach(model: onnx.ModelProto, heads: Heads) -> onnx.ModelProto:
     model.graph.node.extend(nodes)
 
     taps = {tap.name for tap in BLAZEPOSE.taps}
-    kept = [o for o in model.graph.output if o.name not in taps]
+    kept = [o for o in model.graph.output if o.name not in taps | {"mask"}]
     sizes = {"features": [1, 64, 64, 64], "parts": [1, 15, 64, 64]} | {n: [1, s] for n, s in VECTORS.items()}
     kept += [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in sizes.items()]
     del model.graph.output[:]

@@ -10,6 +10,7 @@ with lossless frames and manifest.jsonl, one JSON object per line:
     box               x, y, w, h in pixels around the man, 15 % wider on every side
     intrinsics        fx, fy, cx, cy, k1, k2, p1, p2
     joints_camera_m   name: x, y, z in metres in the camera frame (x right, y down, z forward)
+    joints_px         name: x, y in pixels
     occluded          name: true where the other person hides the joint (clips p2s_multi_*)
 
 Only clips with truth carry more than `image` and `frame`. Joints whose truth is
@@ -30,6 +31,7 @@ import numpy as np
 
 from real_truth import Truth
 
+FRAMES_NAME = "manifest.jsonl"
 PADDING = 0.15
 """Widening of the box around the joints, as a share of its width and height, on every side."""
 
@@ -53,6 +55,7 @@ def truth_of(truth: Truth, clip: str, frame: int) -> dict[str, Any]:
         "box": padded_box(truth.points[kind][camera, frame][[j for j, _ in kept]]),
         "intrinsics": truth.intrinsics(camera, kind),
         "joints_camera_m": {name: [round(float(v), 6) for v in joints[j]] for j, name in kept},
+        "joints_px": {name: [round(float(v), 2) for v in truth.points[kind][camera, frame][j]] for j, name in kept},
     }
     if kind == "multi":
         fields["occluded"] = {name: bool(truth.occluded[camera, frame, j]) for j, name in kept}
@@ -77,7 +80,7 @@ def extract(clip: Path, truth: Truth, every: int, out: Path) -> int:
             lines.append(json.dumps({"image": name, "frame": frame, **truth_of(truth, clip.stem, frame)}))
         frame += 1
     capture.release()
-    (out / "manifest.jsonl").write_text("".join(line + "\n" for line in lines))
+    (out / FRAMES_NAME).write_text("".join(line + "\n" for line in lines))
     return len(lines)
 
 

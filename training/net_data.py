@@ -58,7 +58,7 @@ def vertex_limbs(body: dict[str, np.ndarray]) -> np.ndarray:
 def gates(cosine: torch.Tensor, components: int, tau: float) -> torch.Tensor:
     """alpha_k of l . z (slides, Eq. 6): [..., K]."""
     gamma = torch.arccos(cosine.clamp(-0.9999, 0.9999))[..., None]
-    k = torch.arange(components, dtype=torch.float32) * (np.pi / components)
+    k = torch.arange(components, dtype=torch.float32, device=gamma.device) * (np.pi / components)
     return torch.sigmoid(tau * (gamma - k)) + torch.sigmoid(-tau * (gamma - k - np.pi / components)) - 1
 
 
@@ -116,6 +116,10 @@ class Body:
         template = torch.from_numpy(tensors["v_template"].astype(np.float32))
         return Body(torch.from_numpy(limb), torch.from_numpy(parts[limb]), template, Surface.of(tensors))
 
+    def to(self, device: torch.device) -> Body:
+        """The same on a device."""
+        return Body(self.limb.to(device), self.part.to(device), self.template.to(device), self.surface.to(device))
+
     def nearest_vertex(self, triangle: torch.Tensor, barycentric: torch.Tensor) -> torch.Tensor:
         """Vertex of the largest barycentric."""
         return self.surface.faces[triangle].gather(-1, barycentric.argmax(-1, keepdim=True))[..., 0]
@@ -163,9 +167,9 @@ def sample_cells(
 
 def _draw(allowed: torch.Tensor, count: int, generator: torch.Generator) -> torch.Tensor:
     """Flat indices of up to `count` allowed cells a row."""
-    key = torch.rand(allowed.shape, generator=generator).masked_fill(~allowed, 2.0)
+    key = torch.rand(allowed.shape, generator=generator).to(allowed.device).masked_fill(~allowed, 2.0)
     value, index = key.topk(min(count, allowed.shape[1]), dim=1, largest=False)
-    index = index + torch.arange(len(allowed))[:, None] * allowed.shape[1]
+    index = index + torch.arange(len(allowed), device=index.device)[:, None] * allowed.shape[1]
     return index[value < 1.5]
 
 

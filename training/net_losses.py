@@ -59,6 +59,10 @@ class Surface:
             hop[faces[:, a], faces[:, b]] = hop[faces[:, b], faces[:, a]] = True
         return Surface(faces, near / near.sum(1, keepdim=True), hop)
 
+    def to(self, device: torch.device) -> Surface:
+        """The same on a device."""
+        return Surface(self.faces.to(device), self.near.to(device), self.hop.to(device))
+
 
 class Prototypes(nn.Module):
     """Directions of all vertices by orientation, and of the background."""
@@ -104,7 +108,7 @@ def contrastive(prototypes: Prototypes, surface: Surface, cells: Cells, smooth: 
         aim = (cells.person * mean).sum(1) / TEMPERATURE
     else:
         vertex = corners.gather(1, cells.barycentric.argmax(1, keepdim=True))[:, 0]
-        own = vertex[:, None] * k + torch.arange(k)
+        own = vertex[:, None] * k + torch.arange(k, device=vertex.device)
         aim = (person.gather(1, own) * alpha).sum(1)
         hidden = F.pad(surface.hop[vertex].repeat_interleave(k, 1), (0, person.shape[1] - vertices * k))
         person = person.masked_fill(hidden, -1e4)
@@ -122,7 +126,7 @@ def distance(prototypes: Prototypes, surface: Surface, cells: Cells) -> torch.Te
     index = vertex * k + cells.alpha.argmax(1)
     with torch.no_grad():
         total = torch.zeros_like(prototypes.vertex).index_add_(0, index, cells.person)
-        seen = torch.zeros(len(total), 1).index_add_(0, index, torch.ones(len(index), 1))
+        seen = total.new_zeros(len(total), 1).index_add_(0, index, total.new_ones(len(index), 1))
         mean = F.normalize(total, dim=1)
         keep = torch.where(seen > 0, MOMENTUM ** seen, torch.ones_like(seen))
         prototypes.vertex.copy_(keep * F.normalize(prototypes.vertex, dim=1) + (1 - keep) * mean)
@@ -152,6 +156,11 @@ class Skeleton:
         self.template = torch.from_numpy(body["j_template"].astype(np.float32))
         self.shapedirs = torch.from_numpy(body["j_shapedirs"].astype(np.float32))
         self.parents = [int(p) for p in body["parents"]]
+
+    def to(self, device: torch.device) -> Skeleton:
+        """Moves it to a device."""
+        self.template, self.shapedirs = self.template.to(device), self.shapedirs.to(device)
+        return self
 
     def joints(self, rotation: torch.Tensor, betas: torch.Tensor) -> torch.Tensor:
         """Joints [N, 24, 3] relative to the pelvis, metres, of rotations [N, 24, 3, 3]."""

@@ -54,8 +54,8 @@ def decode(key, jpeg, truth):
     return {"key": key, "image": image, **load(truth)}
 
 
-def read_shard(path):
-    """Yields the pictures of one shard in order."""
+def read_members(path):
+    """Yields key, JPEG file and safetensors file of each picture of one shard, in order."""
     with tarfile.open(path) as tar:
         jpeg = name = None
         for member in tar:
@@ -64,9 +64,15 @@ def read_shard(path):
             if kind == "jpg":
                 name, jpeg = key, data
             elif kind == "safetensors" and key == name:
-                yield decode(key, jpeg, data)
+                yield key, jpeg, data
             else:
                 raise ShardError(f"{path}: found {member.name} after {name}, expected NNNNNNN.jpg, NNNNNNN.safetensors")
+
+
+def read_shard(path):
+    """Yields the pictures of one shard in order."""
+    for member in read_members(path):
+        yield decode(*member)
 
 
 def read_shards(folder, worker=0, workers=1, seed=None):

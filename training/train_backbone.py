@@ -8,7 +8,7 @@ Inputs     --data (one or several) and --test: folders of cache_maps.py; models/
 Outputs    --out: checkpoint.pt, curves.csv.
 Licence    what is learned is released under Apache-2.0.
 Command    python training/train_backbone.py --data CACHE --test CACHE --out training/out/run
-           torchrun --nproc-per-node N training/train_backbone.py ...    (processes on CPUs)
+           torchrun --nproc-per-node N training/train_backbone.py ...    (N processes, on as many GPUs with --device cuda)
 """
 
 from __future__ import annotations
@@ -53,6 +53,11 @@ class Learner(nn.Module):
         self.prototypes = Prototypes(len(tensors["v_template"]), args.components, FEATURES)
         self.body, self.skeleton = Body.of(tensors), Skeleton(tensors)
 
+    def place(self, device: torch.device) -> Learner:
+        """Moves weights and lookups to a device."""
+        self.body, self.skeleton = self.body.to(device), self.skeleton.to(device)
+        return self.to(device, memory_format=torch.channels_last)
+
     def forward(self, maps: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], generator: torch.Generator) -> dict[str, torch.Tensor]:
         """Losses by name."""
         window = None
@@ -75,7 +80,7 @@ def windowed(truth: dict[str, torch.Tensor], window: Window) -> dict[str, torch.
     edge = torch.zeros_like(cut["mask"], dtype=torch.bool)
     for axis, at in ((1, window.row), (2, window.column)):
         ends = ([0] if at > 0 else []) + ([-1] if at + window.side < COARSE else [])
-        edge.index_fill_(axis, torch.tensor(ends, dtype=torch.long) % edge.shape[axis], True)
+        edge.index_fill_(axis, torch.tensor(ends, dtype=torch.long, device=edge.device) % edge.shape[axis], True)
     cut["triangle"][edge] = -1
     cut["mask"][edge] = 255
     return cut
@@ -126,12 +131,13 @@ class Average:
 class Run:
     """State that goes through checkpoints."""
 
-    def __init__(self, args: argparse.Namespace, cache: Cache) -> None:
+    def __init__(self, args: argparse.Namespace, cache: Cache, device: torch.device = torch.device("cpu")) -> None:
+        self.device = device
         self.args, self.path = args, args.out / "checkpoint.pt"
         torch.manual_seed(args.seed)
         self.spec = TRUNKS[cache.trunk]
         self.taps = [tap.name for tap in self.spec.taps]
-        self.learner = Learner(args, self.spec, load_body(args.body)).to(memory_format=torch.channels_last)
+        self.learner = Learner(args, self.spec, load_body(args.body)).place(device)
         decayed = [p for p in self.learner.parameters() if p.ndim > 1]
         plain = [p for p in self.learner.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 1e-4}, {"params": plain, "weight_decay": 0.0}], lr=args.lr)
@@ -140,7 +146,7 @@ class Run:
         if args.grow and not self.path.is_file():
             self.grow(args.grow)
         if self.path.is_file():
-            held = torch.load(self.path, weights_only=True)
+            held = torch.load(self.path, weights_only=True, map_location=device)
             self.learner.load_state_dict(held["learner"])
             self.average.model.load_state_dict(held.get("average", held["learner"]))
             self.optimizer.load_state_dict(held["optimizer"])
@@ -149,7 +155,7 @@ class Run:
     def grow(self, run: Path) -> None:
         """Takes the weights of another run. Layers that it lacks add nothing at first."""
         try:
-            held = torch.load(run / "checkpoint.pt", weights_only=True)["learner"]
+            held = torch.load(run / "checkpoint.pt", weights_only=True, map_location=self.device)["learner"]
         except (OSError, KeyError) as error:
             raise CacheError(f"{run}: no checkpoint to begin with ({error})") from error
         missing, unknown = self.learner.load_state_dict(held, strict=False)
@@ -161,6 +167,10 @@ class Run:
             for name in added:
                 self.learner.get_parameter(name).zero_()
         self.average = Average(self.learner)
+
+    def judged(self) -> Learner:
+        """The averaged weights on the CPU, where held-out pictures are judged."""
+        return self.average.model if self.device.type == "cpu" else copy.deepcopy(self.average.model).place(torch.device("cpu"))
 
     def save(self) -> None:
         """Writes the checkpoint whole or not at all."""
@@ -181,11 +191,11 @@ def write_curves(path: Path, row: dict[str, float]) -> None:
         writer.writerow({k: f"{v:.5g}" for k, v in row.items()})
 
 
-def train(args: argparse.Namespace, rank: int, world: int) -> None:
+def train(args: argparse.Namespace, rank: int, world: int, device: torch.device) -> None:
     """Trains up to --steps."""
     cache, test = Cache(args.data), Cache([args.test])
     args.out.mkdir(parents=True, exist_ok=True)
-    run = Run(args, cache)
+    run = Run(args, cache, device)
     model = DistributedDataParallel(run.learner) if world > 1 else run.learner
     sums: dict[str, float] = {}
     since = time.time()
@@ -197,6 +207,7 @@ def train(args: argparse.Namespace, rank: int, world: int) -> None:
         maps, truth = cache.batch(rows, run.taps)
         if args.occlude:
             occlude(maps, truth, args.occlude, generator)
+        maps, truth = ({name: value.to(device, non_blocking=True) for name, value in of.items()} for of in (maps, truth))
         for group in run.optimizer.param_groups:
             group["lr"] = rate(run.step, args)
         losses = model(maps, truth, generator)
@@ -212,13 +223,27 @@ def train(args: argparse.Namespace, rank: int, world: int) -> None:
         bar.update()
         if rank == 0 and (run.step % args.every == 0 or run.step == args.steps):
             count = (run.step - 1) % args.every + 1
-            mean = run.average.model
+            mean = run.judged()
             figures = judge(mean.heads, mean.prototypes, mean.body, mean.skeleton, test, run.taps, args.judge, args.components, args.tau)
             row = {"step": run.step, "minutes": (time.time() - since) / 60} | {k: v / count for k, v in sums.items()}
             write_curves(args.out / "curves.csv", row | figures.summary())
             bar.write(f"step {run.step}: " + "  ".join(f"{k} {v:.3g}" for k, v in (row | figures.summary()).items() if k != "step"))
             sums = {}
             run.save()
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` takes CUDA where there is one; of several GPUs each process of torchrun takes its own."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise CacheError("--device cuda: PyTorch finds no GPU; use --device cpu, or install a build with CUDA")
+    if name == "cpu":
+        return torch.device("cpu")
+    own = int(os.environ.get("LOCAL_RANK", "0"))
+    if own >= torch.cuda.device_count():
+        raise CacheError(f"process {own + 1} of this machine has no GPU: there are {torch.cuda.device_count()}; start fewer")
+    return torch.device("cuda", own)
 
 
 def main() -> int:
@@ -241,17 +266,19 @@ def main() -> int:
     parser.add_argument("--judge", type=int, default=96, help="held-out pictures judged at a checkpoint (default: %(default)s)")
     parser.add_argument("--grow", type=Path, help="folder of a run of a smaller form of the network, whose weights are begun with")
     parser.add_argument("--occlude", type=float, default=0.0, help="share of pictures with an occluder; not used for what is shipped")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it trains (default: %(default)s)")
     args = parser.parse_args()
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world > 1:
-        distributed.init_process_group("gloo")
     try:
-        train(args, distributed.get_rank() if world > 1 else 0, world)
+        device = choose_device(args.device)
+        if world > 1:
+            distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        train(args, distributed.get_rank() if world > 1 else 0, world, device)
     except CacheError as error:
         print(f"train_backbone: {error}", file=sys.stderr)
         return 1
     finally:
-        if world > 1:
+        if distributed.is_initialized():
             distributed.destroy_process_group()
     return 0
 

@@ -61,7 +61,8 @@ mod summary;
 pub use manifest::{Manifest, ManifestError, Sample};
 pub use metrics::{Metric, Selection};
 pub use record::{
-    Entry, Found, JointRecord, Key, Occlusion, Patch, PointRecord, Reading, Record, Scores, Truth,
+    Entry, Found, JointRecord, Key, Names, Occlusion, Patch, PointRecord, Reading, Record, Scores,
+    Truth,
 };
 pub use store::{
     Header, Merged, ParseShardError, Results, Settings, Shard, Store, StoreError, merge,

@@ -2,6 +2,7 @@
 
 mod key;
 mod score;
+pub(crate) mod shared;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use key::{Entry, Key, Occlusion, Patch, Reading};
 pub use score::Scores;
+pub use shared::Names;
 
 use crate::manifest::Sample;
 use crate::metrics::Selection;
@@ -85,7 +87,8 @@ impl Truth {
 #[serde(deny_unknown_fields)]
 pub struct JointRecord {
     /// Names.
-    pub names: Vec<String>,
+    #[serde(with = "shared")]
+    pub names: Names,
     /// Found places.
     #[serde(with = "vectors")]
     pub found: Vec<Vec3>,
@@ -101,7 +104,8 @@ pub struct JointRecord {
 #[serde(deny_unknown_fields)]
 pub struct PointRecord {
     /// Names.
-    pub names: Vec<String>,
+    #[serde(with = "shared")]
+    pub names: Names,
     /// Found places.
     #[serde(with = "vectors")]
     pub found: Vec<Vec2>,

@@ -195,6 +195,13 @@ pub struct Graph {
 }
 
 impl Graph {
+    /// Lets go of what a convolution multiplies with.
+    pub(crate) fn drop_weights(&mut self, node: usize) {
+        if let Op::Conv(conv) = &mut self.nodes[node].op {
+            conv.weights = Weights::Real(Vec::new());
+        }
+    }
+
     /// A graph of nothing.
     pub fn new() -> Self {
         Self::default()

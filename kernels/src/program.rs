@@ -84,15 +84,16 @@ impl std::fmt::Debug for Program {
 }
 
 impl Program {
-    /// Fuses, lays out and packs a network for an instruction set that this processor has.
+    /// Fuses, lays out and packs a network for an instruction set that this processor has. Each
+    /// convolution's weights are let go of once they are packed.
     ///
     /// # Errors
     /// If it needs more than [`MAX_ARENA`], a chain of reshapes and permutations is too tangled for one copy, or zeros are added for
     /// something else than a convolution.
-    pub fn new(graph: &Graph, isa: Isa) -> Result<Self, GraphError> {
+    pub fn new(mut graph: Graph, isa: Isa) -> Result<Self, GraphError> {
         let kernels = isa.kernels();
-        let fused = fuse(graph)?;
-        let mut layout = layout(graph, &fused, kernels.lanes);
+        let fused = fuse(&graph)?;
+        let mut layout = layout(&graph, &fused, kernels.lanes);
         let mut lives = Vec::new();
         let mut owners = Vec::new();
         for (index, tensor) in layout.tensors.iter().enumerate() {
@@ -132,7 +133,7 @@ impl Program {
                 codes: tensor.codes,
             });
         }
-        let steps = compile(graph, &fused, &layout, kernels)?;
+        let steps = compile(&mut graph, &fused, &layout, kernels)?;
         let size = |value: &crate::graph::Value| graph.shape(*value).iter().product();
         Ok(Self {
             isa,

@@ -150,9 +150,9 @@ impl Step {
     }
 }
 
-/// Compiles all tasks; places are decided.
+/// Compiles all tasks; places are decided. Takes the weights out of the graph.
 pub(crate) fn compile(
-    graph: &Graph,
+    graph: &mut Graph,
     fused: &[Fused],
     layout: &Layout,
     kernels: &Kernels,
@@ -164,6 +164,11 @@ pub(crate) fn compile(
         .map(|task| {
             let step = compile_one(graph, fused, layout, kernels, task, !bordered[task.output]);
             bordered[task.output] = true;
+            if let Work::Fused(index) = task.work
+                && let Kind::Real { conv, .. } | Kind::Coded { conv, .. } = fused[index].kind
+            {
+                graph.drop_weights(conv);
+            }
             match &step.action {
                 Action::Copy { loops, .. } if loops.len() > MAX_LEGS => Err(GraphError {
                     node: step.name,

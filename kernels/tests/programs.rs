@@ -225,7 +225,7 @@ impl Net {
             .collect();
         let given: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
         for isa in Isa::available() {
-            let program = Program::new(&self.graph, isa).unwrap();
+            let program = Program::new(self.graph.clone(), isa).unwrap();
             let mut first: Option<Vec<Vec<f32>>> = None;
             for threads in [1, 2, 3] {
                 let mut pool = Pool::new(threads).unwrap();
@@ -492,7 +492,7 @@ fn wrong_graphs_name_the_node() {
         )
         .unwrap();
     graph.output(clipped).unwrap();
-    let message = Program::new(&graph, Isa::best()).unwrap_err().to_string();
+    let message = Program::new(graph, Isa::best()).unwrap_err().to_string();
     assert!(message.contains("`zeros`"), "{message}");
 }
 
@@ -511,7 +511,7 @@ fn buffers_of_wrong_sizes_are_refused() {
         )
         .unwrap();
     graph.output(y).unwrap();
-    let program = Program::new(&graph, Isa::best()).unwrap();
+    let program = Program::new(graph, Isa::best()).unwrap();
     let (mut arena, mut pool) = (program.arena(), Pool::new(1).unwrap());
     let mut out = [0.0; 8];
     let error = program

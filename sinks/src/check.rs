@@ -36,6 +36,19 @@ impl Listen {
     }
 }
 
+/// What is wrong with a list of tables: of each the first fault, then what they must not have in
+/// common. Nothing is opened.
+pub fn faults(configs: &[SinkConfig]) -> Vec<SinkError> {
+    let tables = configs.iter().enumerate();
+    let mut faults: Vec<SinkError> = tables
+        .filter_map(|(index, config)| check(config, index).err())
+        .collect();
+    if faults.is_empty() {
+        faults.extend(check_together(configs).err());
+    }
+    faults
+}
+
 /// Checks one table; `index` is its place in the list.
 pub(crate) fn check(config: &SinkConfig, index: usize) -> Result<(), SinkError> {
     let common = config.common();

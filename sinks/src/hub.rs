@@ -67,6 +67,22 @@ struct Lane {
     buffers: usize,
 }
 
+/// Looks at the sinks from another thread than the sender's, and after the hub is gone.
+#[derive(Debug, Clone)]
+pub struct Monitor(Vec<Arc<Shared>>);
+
+impl Monitor {
+    /// A look at every sink, in the order of the configuration.
+    pub fn stats(&self) -> impl Iterator<Item = SinkStats<'_>> {
+        self.0.iter().map(|shared| shared.look())
+    }
+
+    /// What went wrong last in a sink, in words.
+    pub fn last_fault(&self, sink: usize) -> Option<String> {
+        self.0.get(sink)?.last_fault()
+    }
+}
+
 /// What became of the queues at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flushed {
@@ -192,18 +208,17 @@ impl Hub {
 
     /// A look at every sink, in the order of the configuration.
     pub fn stats(&self) -> impl Iterator<Item = SinkStats<'_>> {
-        self.lanes.iter().map(|lane| {
-            let shared = &lane.shared;
-            let (queued, capacity) = (shared.queue.len(), shared.queue.capacity());
-            let counters = &shared.counters;
-            counters.look(&shared.name, shared.kind, queued, capacity)
-        })
+        self.lanes.iter().map(|lane| lane.shared.look())
+    }
+
+    /// The same for another thread.
+    pub fn monitor(&self) -> Monitor {
+        Monitor(self.lanes.iter().map(|l| Arc::clone(&l.shared)).collect())
     }
 
     /// What went wrong last in a sink, in words; for people, not on the frame path.
     pub fn last_fault(&self, sink: usize) -> Option<String> {
-        let counters = &self.lanes.get(sink)?.shared.counters;
-        counters.last_fault.lock().ok()?.clone()
+        self.lanes.get(sink)?.shared.last_fault()
     }
 
     /// The next command, if one came.
@@ -267,6 +282,11 @@ impl Hub {
         if let Some(lane) = self.lanes.get_mut(sink) {
             lane.paused = paused;
         }
+    }
+
+    /// Whether poses go to no sink at all because each is stopped.
+    pub fn is_paused(&self) -> bool {
+        !self.lanes.is_empty() && self.lanes.iter().all(|lane| lane.paused)
     }
 
     /// Bytes by owner, all reserved at start, but for those of clients, which come when clients

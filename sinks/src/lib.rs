@@ -34,13 +34,14 @@ mod udp;
 mod worker;
 
 pub use build::Context;
+pub use check::faults;
 pub use config::{
     FileConfig, JsonlConfig, McapConfig, Policy, SerialConfig, SinkConfig, TcpConfig, UdpConfig,
 };
 pub use control::CommandToken;
 pub(crate) use error::Fault;
 pub use error::SinkError;
-pub use hub::{Flushed, FlushedSink, Hub, Memory};
+pub use hub::{Flushed, FlushedSink, Hub, Memory, Monitor};
 pub use message_json::message_json;
 pub use replay::{Paced, Replay, ReplayError};
 pub use serial::baud_warning;

@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
-use crate::Fault;
 use crate::control::Desk;
 use crate::item::Item;
 use crate::queue::{Bell, Queue};
 use crate::stats::Counters;
+use crate::{Fault, SinkStats};
 
 /// What a sink's thread shares with the sender.
 #[derive(Debug)]
@@ -42,6 +42,17 @@ impl Shared {
             closing: AtomicBool::new(false),
             deadline: OnceLock::new(),
         }
+    }
+
+    /// The counters now.
+    pub fn look(&self) -> SinkStats<'_> {
+        let (queued, capacity) = (self.queue.len(), self.queue.capacity());
+        self.counters.look(&self.name, self.kind, queued, capacity)
+    }
+
+    /// What went wrong last, in words.
+    pub fn last_fault(&self) -> Option<String> {
+        self.counters.last_fault.lock().ok()?.clone()
     }
 
     /// Asks the thread to send what waits, until `deadline`, and to end.

@@ -57,3 +57,5 @@ pub use frame::{Frame, Read, Source};
 pub use grabber::{Event, GrabStats, Grabber, Monitor};
 pub use load::{FrameError, decode_image, load_image};
 pub use open::open;
+#[cfg(feature = "v4l2")]
+pub use v4l2::{CameraInfo, camera_info};

@@ -1,5 +1,6 @@
 //! Cameras of the Linux kernel (Video4Linux2), streaming through memory-mapped buffers.
 
+mod ask;
 mod kernel;
 
 use std::io;
@@ -11,7 +12,9 @@ use crate::jpeg::Jpeg;
 use crate::limits::POLL_MS;
 use crate::yuv::{Colours, yuyv_to_rgb};
 use crate::{Frame, Matrix, Pace, PixelFormat, Read, Source, SourceConfig, SourceError};
-use kernel::Device;
+use kernel::{Device, four_cc};
+
+pub use ask::{CameraInfo, camera_info};
 
 /// A capture time further back than this is taken for a driver's error.
 const MAX_AGE: Duration = Duration::from_secs(10);

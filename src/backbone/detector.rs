@@ -65,7 +65,7 @@ impl Detector {
     ///
     /// # Errors
     /// When the file is not such a network.
-    pub fn load(onnx: &[u8], workers: &Workers) -> Result<Self, BackboneError> {
+    pub fn load(onnx: impl AsRef<[u8]>, workers: &Workers) -> Result<Self, BackboneError> {
         let ports = vec![
             ("boxes", vec![1, ANCHORS, VALUES]),
             ("scores", vec![1, ANCHORS, 1]),

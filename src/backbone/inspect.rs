@@ -75,7 +75,7 @@ impl NetworkProbe {
             message,
         };
         let proto = Plan::read(onnx).map_err(fault)?;
-        let plan = Plan::new(&proto, None, workers).map_err(fault)?;
+        let plan = Plan::new(proto, None, workers).map_err(fault)?;
         let mut random = ChaCha8Rng::seed_from_u64(1);
         let mut inputs = Vec::new();
         for (i, outlet) in plan.model().inputs.iter().enumerate() {

@@ -12,8 +12,8 @@ use crate::frame::{Crop, Intrinsics, Region, planes};
 use crate::limits::MAX_BETAS;
 use crate::pack::BackboneSettings;
 
-/// Outputs that every backbone has; those about parts and the body come behind them.
-const OUTPUTS: usize = 5;
+/// Outputs that every backbone has; the mask, or those about parts and the body, come behind them.
+const OUTPUTS: usize = 4;
 
 /// The backbone network with its memory.
 pub struct Backbone {
@@ -24,14 +24,15 @@ pub struct Backbone {
 
 impl Backbone {
     /// Loads the network: input `[1, 3, S, S]` in 0..=1, outputs `landmarks` `[1, 195]`,
-    /// `score` `[1, 1]`, `world` `[1, 117]`, `mask` `[1, 1, S, S]` (logits) and `features`
-    /// `[1, D, S / stride, S / stride]`, sizes as the pack says; optionally `parts`
-    /// `[1, 15, S / stride, S / stride]`, `pose` `[1, 144]`, `betas` `[1, 10]` and `camera` `[1, 3]`.
+    /// `score` `[1, 1]`, `world` `[1, 117]` and `features` `[1, D, S / stride, S / stride]`, sizes as the
+    /// pack says; then `parts` `[1, 15, S / stride, S / stride]`, `pose` `[1, 144]`, `betas` `[1, 10]` and
+    /// `camera` `[1, 3]`, or, without these, `mask` `[1, 1, S, S]` (logits). Where parts are named the mask
+    /// is what they do not call background, and what only an output `mask` needs is not computed.
     ///
     /// # Errors
     /// When the file is not such a network.
     pub fn load(
-        onnx: &[u8],
+        onnx: impl AsRef<[u8]>,
         settings: &BackboneSettings,
         workers: &Workers,
     ) -> Result<Self, BackboneError> {
@@ -40,17 +41,17 @@ impl Backbone {
             ("landmarks", vec![1, ALL_LANDMARKS * LANDMARK_VALUES]),
             ("score", vec![1, 1]),
             ("world", vec![1, ALL_LANDMARKS * 3]),
-            ("mask", vec![1, 1, side, side]),
             ("features", vec![1, settings.channels, grid, grid]),
         ];
-        let optional = vec![
+        let bodies = vec![
             ("parts", vec![1, PARTS.len(), grid, grid]),
             ("pose", vec![1, NetworkPose::ROTATIONS]),
             ("betas", vec![1, MAX_BETAS]),
             ("camera", vec![1, 3]),
         ];
+        let mask = vec![("mask", vec![1, 1, side, side])];
         Ok(Self {
-            network: Network::load_with("backbone", onnx, side, ports, optional, workers)?,
+            network: Network::load_with("backbone", onnx, side, ports, [bodies, mask], workers)?,
             settings: settings.clone(),
             workers: workers.clone(),
         })
@@ -63,7 +64,7 @@ impl Backbone {
 
     /// Whether the network names parts and sees the pose of the body.
     pub fn sees_bodies(&self) -> bool {
-        self.network.outputs() > OUTPUTS
+        self.network.outputs() > OUTPUTS + 1
     }
 
     /// Room for the observations of one crop of this network.
@@ -144,14 +145,15 @@ impl Backbone {
         out.read_landmarks(outputs.get(0)?);
         out.score = outputs.get(1)?[0];
         out.read_world(outputs.get(2)?, region);
-        out.read_mask(outputs.get(3)?, side);
-        out.read_features(outputs.get(4)?);
+        out.read_features(outputs.get(3)?, &self.workers);
         if sees_bodies {
-            out.read_parts(outputs.get(OUTPUTS)?);
+            out.read_parts(outputs.get(OUTPUTS)?, &self.workers);
             let pose = out.pose.get_or_insert_default();
             pose.rotations.copy_from_slice(outputs.get(OUTPUTS + 1)?);
             pose.betas.copy_from_slice(outputs.get(OUTPUTS + 2)?);
             pose.camera.copy_from_slice(outputs.get(OUTPUTS + 3)?);
+        } else {
+            out.read_mask(outputs.get(OUTPUTS)?, side);
         }
         Ok(())
     }

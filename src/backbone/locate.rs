@@ -75,15 +75,16 @@ pub struct Locator {
 }
 
 impl Locator {
-    /// Loads both networks of a pack.
+    /// Loads both networks of a pack, whose files it takes.
     ///
     /// # Errors
     /// When a file is not the network that the pack's manifest describes.
-    pub fn load(pack: &Pack, workers: &Workers) -> Result<Self, BackboneError> {
-        let detector = Detector::load(&pack.detector, workers)?;
+    pub fn load(pack: &mut Pack, workers: &Workers) -> Result<Self, BackboneError> {
+        let detector = Detector::load(std::mem::take(&mut pack.detector), workers)?;
+        let backbone = std::mem::take(&mut pack.backbone);
         Ok(Self::new(
             detector,
-            Backbone::load(&pack.backbone, &pack.manifest.backbone, workers)?,
+            Backbone::load(backbone, &pack.manifest.backbone, workers)?,
         ))
     }
 

@@ -22,36 +22,41 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// Loads a network and keeps the outputs of `ports`, in that order.
+    /// Loads a network and keeps the outputs of `ports`, in that order. Bytes that are handed over are
+    /// let go of before the network is built.
     pub fn load(
         name: &'static str,
-        bytes: &[u8],
+        bytes: impl AsRef<[u8]>,
         side: usize,
         ports: Vec<Port>,
         workers: &Workers,
     ) -> Result<Self, BackboneError> {
-        Self::load_with(name, bytes, side, ports, Vec::new(), workers)
+        Self::load_with(name, bytes, side, ports, [Vec::new(), Vec::new()], workers)
     }
 
-    /// Like `load`; behind `ports` come all of `optional`, where the file has one of them.
+    /// Like `load`; behind `ports` come all of the first choice where the file has one of them, else
+    /// all of the second.
     pub fn load_with(
         name: &'static str,
-        bytes: &[u8],
+        bytes: impl AsRef<[u8]>,
         side: usize,
         mut ports: Vec<Port>,
-        optional: Vec<Port>,
+        [first, second]: [Vec<Port>; 2],
         workers: &Workers,
     ) -> Result<Self, BackboneError> {
         let load = |message: String| BackboneError::Load {
             network: name,
             message,
         };
-        let proto = Plan::read(bytes).map_err(load)?;
-        if has_any(&proto, &optional) {
-            ports.extend(optional);
-        }
+        let proto = Plan::read(bytes.as_ref()).map_err(load)?;
+        drop(bytes);
+        ports.extend(if has_any(&proto, &first) {
+            first
+        } else {
+            second
+        });
         let chosen = check(name, &proto, side, &ports)?;
-        let plan = Plan::new(&proto, Some(&chosen), workers).map_err(load)?;
+        let plan = Plan::new(proto, Some(&chosen), workers).map_err(load)?;
         for (i, (port, shape)) in ports.iter().enumerate() {
             let fact = plan
                 .model()
@@ -193,7 +198,7 @@ mod tests {
             let bytes = test_onnx::model(8, outputs.len(), outputs);
             let optional = vec![("pose", vec![1, 4]), ("betas", vec![1, 1])];
             let workers = Workers::new(1).unwrap();
-            Network::load_with("test", &bytes, 8, ports(), optional, &workers)
+            Network::load_with("test", &bytes, 8, ports(), [optional, Vec::new()], &workers)
         };
         let old = [("boxes", 3, 0.0), ("scores", 2, 0.0)];
         assert_eq!(load(&old).unwrap().outputs(), 2);

@@ -3,6 +3,7 @@
 use glam::{Vec2, Vec3};
 
 use super::anchors::sigmoid;
+use super::workers::Workers;
 use crate::body::PARTS;
 use crate::frame::Region;
 use crate::limits::{MAX_BETAS, MAX_KEYPOINTS};
@@ -167,32 +168,37 @@ impl Observations {
         }
     }
 
-    /// Reads logits `[15 × grid²]` of the parts; a cell's probabilities are their softmax.
-    pub(super) fn read_parts(&mut self, planes: &[f32]) {
-        let cells = self.grid * self.grid;
-        for (cell, out) in self.parts.chunks_exact_mut(PARTS.len()).enumerate() {
-            for (value, plane) in out.iter_mut().zip(planes.chunks_exact(cells)) {
-                *value = plane[cell];
+    /// Reads logits `[15 × grid²]` of the parts; a cell's probabilities are their softmax, and the mask
+    /// is what is no background.
+    pub(super) fn read_parts(&mut self, planes: &[f32], workers: &Workers) {
+        let (grid, cells) = (self.grid, self.grid * self.grid);
+        workers.rows([&mut self.parts], grid * PARTS.len(), &|row, [parts]| {
+            for (cell, out) in parts.chunks_exact_mut(PARTS.len()).enumerate() {
+                for (value, plane) in out.iter_mut().zip(planes.chunks_exact(cells)) {
+                    *value = plane[row * grid + cell];
+                }
+                let top = out.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let mut sum = 0.0;
+                for value in &mut *out {
+                    *value = (*value - top).exp();
+                    sum += *value;
+                }
+                out.iter_mut().for_each(|value| *value /= sum);
             }
-            let top = out.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let mut sum = 0.0;
-            for value in &mut *out {
-                *value = (*value - top).exp();
-                sum += *value;
-            }
-            out.iter_mut().for_each(|value| *value /= sum);
+        });
+        let cells = self.parts.chunks_exact(PARTS.len());
+        for (mask, cell) in self.mask.iter_mut().zip(cells) {
+            *mask = 1.0 - cell[0];
         }
     }
 
-    /// Reads features `[D × grid²]` and brings each cell's to length one.
-    pub(super) fn read_features(&mut self, planes: &[f32]) {
-        /// Cells turned over at a time: their channels stay in the nearest cache.
-        const BLOCK: usize = 64;
-        let (cells, channels) = (self.grid * self.grid, self.channels);
-        for (block, out) in self.features.chunks_mut(BLOCK * channels).enumerate() {
-            let first = block * BLOCK;
-            for (d, plane) in planes.chunks_exact(cells).enumerate() {
-                for (feature, &value) in out.chunks_exact_mut(channels).zip(&plane[first..]) {
+    /// Reads features `[D × grid²]` and brings each cell's to length one. A row at a time, so that its
+    /// channels stay in the nearest cache.
+    pub(super) fn read_features(&mut self, planes: &[f32], workers: &Workers) {
+        let (grid, channels) = (self.grid, self.channels);
+        workers.rows([&mut self.features], grid * channels, &|row, [out]| {
+            for (d, plane) in planes.chunks_exact(grid * grid).enumerate() {
+                for (feature, &value) in out.chunks_exact_mut(channels).zip(&plane[row * grid..]) {
                     feature[d] = value;
                 }
             }
@@ -213,11 +219,12 @@ impl Observations {
                     *value *= scale;
                 }
             }
-        }
+        });
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -279,13 +286,14 @@ mod tests {
         // Cell 1 may be class 2 or, three times as likely, class 5.
         (planes[2 * 4 + 1], planes[5 * 4 + 1]) = (700.0, 700.0 + 3.0f32.ln());
         planes[3] = 9.0;
-        o.read_parts(&planes);
+        o.read_parts(&planes, &Workers::new(2).unwrap());
         let cell = &o.parts[PARTS.len()..2 * PARTS.len()];
         assert!(
             (cell[2] - 0.25).abs() < 1e-4 && (cell[5] - 0.75).abs() < 1e-4,
             "{cell:?}"
         );
         assert_eq!(o.parts[3 * PARTS.len()], 1.0);
+        assert_eq!((o.mask[3], o.mask[1]), (0.0, 1.0));
         // Nothing is known: all alike.
         assert!((o.parts[0] - 1.0 / 15.0).abs() < 1e-6);
     }
@@ -302,7 +310,7 @@ mod tests {
             planes[d * cells + 8] = if d == 2 { 1e30 } else { 0.0 };
         }
         let mut o = Observations::new(grid, channels);
-        o.read_features(&planes);
+        o.read_features(&planes, &Workers::new(2).unwrap());
         for (cell, feature) in o.features.chunks_exact(channels).enumerate() {
             let raw: Vec<f64> = (0..channels)
                 .map(|d| planes[d * cells + cell].into())

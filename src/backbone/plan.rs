@@ -23,9 +23,10 @@ impl Plan {
             .map_err(|e| one_line(&e))
     }
 
-    /// Loads a graph, keeping the outputs of these indices in this order, or all.
+    /// Loads a graph, keeping the outputs of these indices in this order, or all. The file's content is
+    /// let go of as soon as tract has taken it over.
     pub fn new(
-        proto: &ModelProto,
+        proto: ModelProto,
         outputs: Option<&[usize]>,
         workers: &Workers,
     ) -> Result<Self, String> {
@@ -36,7 +37,6 @@ impl Plan {
         }
     }
 
-    /// The graph as it runs.
     /// Bytes of the fused regions' arenas, and of their packed weights.
     pub fn memory(&self) -> [u64; 2] {
         let nodes = self.model().nodes.iter();
@@ -50,6 +50,7 @@ impl Plan {
         })
     }
 
+    /// The graph as it runs.
     pub fn model(&self) -> &TypedModel {
         self.state.plan().model()
     }
@@ -60,12 +61,13 @@ impl Plan {
     }
 }
 
-fn build(proto: &ModelProto, outputs: Option<&[usize]>, workers: &Workers) -> TractResult<Plan> {
+fn build(proto: ModelProto, outputs: Option<&[usize]>, workers: &Workers) -> TractResult<Plan> {
     let onnx = match workers.fuse() {
         Some(_) => loader(),
         None => tract_onnx::onnx(),
     };
-    let mut model = onnx.model_for_proto_model(proto)?;
+    let mut model = onnx.model_for_proto_model(&proto)?;
+    drop(proto);
     if let Some(outputs) = outputs {
         let kept: Vec<OutletId> = outputs.iter().map(|&i| model.outputs[i]).collect();
         model.select_output_outlets(&kept)?;

@@ -68,7 +68,7 @@ impl Trunk {
             name: feature,
             ..ValueInfoProto::default()
         }];
-        let plan = Plan::new(&proto, None, workers).map_err(fault)?;
+        let plan = Plan::new(proto, None, workers).map_err(fault)?;
         let width = layers.hidden.inputs;
         Ok((Self { plan, side, width }, layers))
     }

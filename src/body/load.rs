@@ -238,7 +238,8 @@ fn heaviest(skin: &Skin) -> u8 {
     skin.joints[best]
 }
 
-fn edges(faces: &[[u32; 3]]) -> Vec<Edge> {
+/// The edges of a mesh with the triangles on both sides.
+pub fn edges(faces: &[[u32; 3]]) -> Vec<Edge> {
     let mut halves: Vec<([u32; 2], [u32; 2], u32)> = Vec::with_capacity(3 * faces.len());
     for (t, f) in faces.iter().enumerate() {
         for i in 0..3 {

@@ -8,7 +8,7 @@ mod load;
 mod parts;
 mod pose;
 
-pub use load::BodyError;
+pub use load::{BodyError, edges};
 pub use parts::{PARTS, part_of_joint};
 pub use pose::{ParamLayout, Pose};
 

@@ -235,14 +235,14 @@ fn stages(
 }
 
 /// Synthetic people, as the shipped backbone sees them.
-struct Crowd {
-    model: EnergyModel,
-    grid: usize,
+pub(super) struct Crowd {
+    pub(super) model: EnergyModel,
+    pub(super) grid: usize,
     observations: Vec<Observation>,
 }
 
 impl Crowd {
-    fn new(pack: &Pack, persons: usize) -> anyhow::Result<Self> {
+    pub(super) fn new(pack: &Pack, persons: usize) -> anyhow::Result<Self> {
         let backbone = &pack.manifest.backbone;
         let grid = backbone.input / backbone.stride;
         let model = EnergyModel::new(&pack.manifest, &pack.prior, EnergyKind::Paper);
@@ -264,13 +264,13 @@ impl Crowd {
     }
 
     /// Start poses from the landmarks.
-    fn starts(&self, pack: &Pack, engine: &mut Engine) -> Vec<Pose> {
+    pub(super) fn starts(&self, pack: &Pack, engine: &mut Engine) -> Vec<Pose> {
         let initializer = Initializer::new(&self.model);
         let pose = |seen| initializer.pose(&pack.body, engine.cpu(), seen);
         self.observations.iter().map(pose).collect()
     }
 
-    fn jobs<'a>(&'a self, starts: &'a [Pose]) -> Vec<Job<'a>> {
+    pub(super) fn jobs<'a>(&'a self, starts: &'a [Pose]) -> Vec<Job<'a>> {
         let both = self.observations.iter().zip(starts);
         both.map(|(observation, start)| Job { observation, start })
             .collect()

@@ -27,27 +27,27 @@ pub(super) struct DevicesArgs {
 
 /// What is printed with `--json`.
 #[derive(Serialize)]
-struct Report {
+pub(super) struct Report {
     /// What `--backend auto` runs on; null for the CPU.
-    default: Option<usize>,
+    pub(super) default: Option<usize>,
     /// All Vulkan devices.
-    devices: Vec<DeviceRecord>,
+    pub(super) devices: Vec<DeviceRecord>,
     /// Why no device can be listed, or why the default cannot be opened.
-    fault: Option<String>,
+    pub(super) fault: Option<String>,
 }
 
 /// One device.
 #[derive(Debug, PartialEq, Serialize)]
-struct DeviceRecord {
-    number: usize,
-    name: String,
+pub(super) struct DeviceRecord {
+    pub(super) number: usize,
+    pub(super) name: String,
     #[serde(rename = "type")]
-    kind: &'static str,
-    vulkan: String,
-    driver: String,
-    memory_mib: u64,
-    used: &'static str,
-    why: String,
+    pub(super) kind: &'static str,
+    pub(super) vulkan: String,
+    pub(super) driver: String,
+    pub(super) memory_mib: u64,
+    pub(super) used: &'static str,
+    pub(super) why: String,
 }
 
 pub(super) fn run(args: &DevicesArgs, console: &Console) -> anyhow::Result<End> {
@@ -70,7 +70,7 @@ pub(super) fn run(args: &DevicesArgs, console: &Console) -> anyhow::Result<End> 
 }
 
 /// Lists, and opens the one that `auto` would: what cannot be opened is not used.
-fn report() -> Report {
+pub(super) fn report() -> Report {
     let (devices, listing) = match list_devices() {
         Ok(devices) => (devices, None),
         Err(fault) => (Vec::new(), Some(fault.to_string())),

@@ -5,9 +5,11 @@
 mod backend;
 mod bench;
 mod bench_net;
+mod check_config;
 mod console;
 mod decode;
 mod devices;
+mod doctor;
 mod eval;
 mod fit;
 mod outputs;
@@ -17,12 +19,13 @@ mod pack_poses;
 mod replay;
 mod report;
 mod run;
+mod shell;
 mod start;
 
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use console::Console;
 
@@ -32,6 +35,7 @@ Examples:
   neuralsmpl fit photo.jpg --box 86,329,739,896  only the person in this box
   neuralsmpl fit photo.jpg --backend cpu         without the GPU
   neuralsmpl run --source clip.mjpeg             follow people through a recording or camera
+  neuralsmpl doctor                              what this machine has, and what is wrong with it
   neuralsmpl devices                             what can run the fit
   neuralsmpl decode results/photo.pose.bin       print packets as JSON lines
   neuralsmpl pack check models/person            check a model pack";
@@ -58,6 +62,10 @@ enum Command {
     Run(run::RunArgs),
     /// Send a recording of packets to sinks again
     Replay(replay::ReplayArgs),
+    /// Look at this machine: what is wrong, and the command that helps
+    Doctor(doctor::DoctorArgs),
+    /// Check configurations of `run`: line, key, value and range of each fault
+    CheckConfig(check_config::CheckConfigArgs),
     /// List the Vulkan devices that can run the fit
     Devices(devices::DevicesArgs),
     /// Time the fit on this machine, on one page
@@ -74,6 +82,10 @@ enum Command {
     /// Check or seal a model pack
     #[command(subcommand)]
     Pack(pack::PackCommand),
+    /// Print a script that completes this command line in a shell
+    Completions(shell::CompletionsArgs),
+    /// Write the manual's pages
+    Man(shell::ManArgs),
 }
 
 /// How a command that could run has ended.
@@ -110,6 +122,8 @@ pub fn main() -> ExitCode {
         Command::Fit(args) => fit::run(args, &console),
         Command::Run(args) => run::run(args, &console, log.unwrap_or_default()),
         Command::Replay(args) => replay::run(args, &console),
+        Command::Doctor(args) => doctor::run(args, &console),
+        Command::CheckConfig(args) => check_config::run(args, &console),
         Command::Devices(args) => devices::run(args, &console),
         Command::Bench(args) => bench::run(args, &console),
         Command::Decode(args) => decode::run(args, &console),
@@ -121,6 +135,8 @@ pub fn main() -> ExitCode {
             .map_err(Into::into),
         Command::Eval(command) => eval::run(command),
         Command::Pack(command) => pack::run(command, &console),
+        Command::Completions(args) => shell::completions(args, Cli::command()),
+        Command::Man(args) => shell::man(args, Cli::command(), &console),
     };
     match end {
         Ok(End::Done) => ExitCode::SUCCESS,

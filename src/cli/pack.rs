@@ -139,8 +139,8 @@ impl NetworkFiles {
 }
 
 fn check(dir: &Path, console: &Console) -> anyhow::Result<()> {
-    let pack = Pack::load(dir)?;
-    Locator::load(&pack, &Workers::new(1)?).map_err(|e| NetworkFiles::of(&pack).fault(&e))?;
+    let mut pack = Pack::load(dir)?;
+    Locator::load(&mut pack, &Workers::new(1)?).map_err(|e| NetworkFiles::of(&pack).fault(&e))?;
     synth::open_studio(&pack, None, None, None)?;
     for line in summary(&pack) {
         console.say(&line)?;

@@ -1,6 +1,7 @@
 //! `neuralsmpl run`: the live process, from a camera or a recording to packets.
 
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use neuralsmpl_health::logs;
@@ -20,6 +21,7 @@ const EXAMPLES: &str = r#"Examples:
   neuralsmpl run --source /dev/video0 --fov 70                a camera (built with the feature v4l2)
   ffmpeg -i clip.mp4 -f yuv4mpegpipe - | neuralsmpl run --source -
   neuralsmpl run --source clip.mjpeg --sink '{type = "udp", target = "127.0.0.1:7100"}'
+  neuralsmpl run --source clip.mjpeg --loop --web 127.0.0.1:8080     and a page to look at
   neuralsmpl run --config robot.toml                          everything from a file
   neuralsmpl run --config robot.toml --report-memory          what it would hold, by owner
 
@@ -69,6 +71,15 @@ pub(super) struct RunArgs {
     /// Start a recording again at its end
     #[arg(long = "loop")]
     looped: bool,
+    /// Serve the live page at this address, such as 127.0.0.1:8080 (docs/page.md)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    web: Option<SocketAddr>,
+    /// File with the token that viewers of the page must know; needed unless ADDRESS is loopback
+    #[arg(long, value_name = "FILE")]
+    web_token_file: Option<PathBuf>,
+    /// Where the page's recordings and snapshots are kept
+    #[arg(long, value_name = "DIR")]
+    web_folder: Option<PathBuf>,
     /// Print what is held in memory, by owner, and end
     #[arg(long)]
     report_memory: bool,
@@ -134,6 +145,16 @@ impl RunArgs {
         if self.looped {
             config.source.looped = true;
         }
+        if self.web.is_some() {
+            config.web.listen = self.web;
+        }
+        if let Some(file) = &self.web_token_file {
+            config.web.token_file = Some(file.clone());
+            config.web.token = None;
+        }
+        if let Some(folder) = &self.web_folder {
+            config.web.folder = Some(folder.clone());
+        }
         if !self.sinks.is_empty() {
             config.sinks.clone_from(&self.sinks);
         }
@@ -175,6 +196,10 @@ pub(super) fn run(
         session.close();
         console.say("the configuration, the pack and the source are in order")?;
         return Ok(End::Done);
+    }
+    if let Some(address) = session.page_address() {
+        // On stdout packets may be printed.
+        eprintln!("live page: http://{address}/");
     }
     let ended = session.run(args.frames);
     let (summary, flushed) = session.close();

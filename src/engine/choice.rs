@@ -1,5 +1,6 @@
 //! What the user wants to fit with, and the device that is opened for it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::cpu::Stage;
@@ -68,6 +69,15 @@ impl BackendChoice {
         if self.kind == BackendKind::Cpu {
             return Ok(opened);
         }
+        if self.kind == BackendKind::Auto
+            && self.vulkan.device == Preference::Best
+            && !has_gpu_node(Path::new("/dev"))
+        {
+            log::info!(
+                "no GPU under /dev; the CPU fits (--backend vulkan asks Vulkan all the same)"
+            );
+            return Ok(opened);
+        }
         match Context::open(&self.vulkan) {
             Ok(context) => opened.context = Some(context),
             Err(fault @ VulkanError::NoSuchDevice { .. }) => return Err(fault),
@@ -91,9 +101,40 @@ impl BackendChoice {
     }
 }
 
+/// What Linux drivers of GPUs make under /dev: Mesa, NVIDIA, Tegra, WSL, Mali, Adreno, PowerVR, Vivante.
+const GPU_NODES: [&str; 9] = [
+    "dri", "nvidia", "nvhost", "nvmap", "dxg", "mali", "kgsl", "pvr", "galcore",
+];
+
+/// Whether a driver of a GPU has left a node. Without one Vulkan finds at most the CPU, which `auto`
+/// never takes, and Mesa's driver for that stays in memory once it is loaded.
+fn has_gpu_node(dev: &Path) -> bool {
+    let Ok(entries) = std::fs::read_dir(dev) else {
+        return true;
+    };
+    entries.flatten().any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        GPU_NODES.iter().any(|node| name.starts_with(node))
+    })
+}
+
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nodes_of_gpus_are_told_from_others() {
+        let dev = tempfile::tempdir().unwrap();
+        let add = |name: &str| std::fs::write(dev.path().join(name), "").unwrap();
+        add("null");
+        add("ttyACM0");
+        assert!(!has_gpu_node(dev.path()));
+        add("nvhost-ctrl-gpu");
+        assert!(has_gpu_node(dev.path()));
+        assert!(has_gpu_node(&dev.path().join("unreadable")));
+    }
 
     #[test]
     fn a_machine_without_a_gpu_is_a_fault_only_to_those_who_asked_for_one() {

@@ -7,13 +7,14 @@ use neuralsmpl_health::config::{HealthConfig, MemoryConfig};
 use neuralsmpl_sinks::SinkConfig;
 use neuralsmpl_sources::SourceConfig;
 use neuralsmpl_track::Config as TrackConfig;
+use neuralsmpl_web::WebConfig;
 use serde::Deserialize;
 
-use super::LiveError;
-use super::budget::{Limits, MIN_STEPS};
+use super::budget::Limits;
+use super::{LiveError, check};
 use crate::engine::BackendKind;
-use crate::frame::calibration::{Calibration, Camera, FOV_DEG};
-use crate::limits::{MAX_CONFIG_FILE, MAX_DEADLINE_MS, MAX_STEPS, MAX_THREADS, MIN_DEADLINE_MS};
+use crate::frame::calibration::{Calibration, Camera};
+use crate::limits::MAX_CONFIG_FILE;
 
 /// Everything that can be set.
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +46,9 @@ pub struct RunConfig {
     /// What the process holds.
     #[serde(default)]
     pub memory: MemoryConfig,
+    /// The live page.
+    #[serde(default)]
+    pub web: WebConfig,
 }
 
 /// `[camera]`: a field of view, or a calibration in pixels of the whole image.
@@ -115,9 +119,6 @@ impl Default for OutputConfig {
     }
 }
 
-/// Times between packets that may be set, seconds.
-const PERIOD_S: std::ops::RangeInclusive<f32> = 0.1..=3600.0;
-
 impl RunConfig {
     /// Everything at its default, for a source.
     pub fn new(source: SourceConfig) -> Self {
@@ -131,6 +132,7 @@ impl RunConfig {
             sinks: Vec::new(),
             health: HealthConfig::default(),
             memory: MemoryConfig::default(),
+            web: WebConfig::default(),
         }
     }
 
@@ -153,15 +155,17 @@ impl RunConfig {
         }
         let text = std::fs::read_to_string(path)
             .map_err(|e| fault(format!("cannot be read ({e}); expected a TOML file")))?;
-        let config: Self = toml::from_str(&text).map_err(|e| fault(e.to_string()))?;
-        config.check().map_err(|error| match error {
-            LiveError::Config { place, message } => LiveError::Config {
-                place: format!("{}: {place}", path.display()),
-                message,
-            },
-            other => other,
-        })?;
-        Ok(config)
+        check::parse(&text).map_err(|faults| {
+            let first = faults.into_iter().next();
+            let place = path.display().to_string();
+            LiveError::Config {
+                place: match first.as_ref().and_then(|fault| fault.line) {
+                    Some(line) => format!("{place}:{line}"),
+                    None => place,
+                },
+                message: first.map_or_else(String::new, |fault| fault.to_string()),
+            }
+        })
     }
 
     /// Checks every range.
@@ -169,83 +173,13 @@ impl RunConfig {
     /// # Errors
     /// [`LiveError`] with the first value that is out of range.
     pub fn check(&self) -> Result<(), LiveError> {
-        let fault = |key: &str, message: String| {
-            Err(LiveError::Config {
-                place: key.to_owned(),
-                message,
-            })
-        };
-        let of = |key: &'static str, message: &dyn std::fmt::Display| LiveError::Config {
-            place: key.to_owned(),
-            message: message.to_string(),
-        };
-        self.source.validate().map_err(|e| of("[source]", &e))?;
-        self.track.validate().map_err(|e| of("[track]", &e))?;
-        self.health.validate().map_err(|e| of("[health]", &e))?;
-        self.memory.validate().map_err(|e| of("[memory]", &e))?;
-        if self.camera.fov_deg.is_some() && self.camera.intrinsics.is_some() {
-            return fault(
-                "[camera]",
-                "found `fov_deg` and `intrinsics`, expected one of them; leave the other out"
-                    .to_owned(),
-            );
+        match check::of_config(self).into_iter().next() {
+            None => Ok(()),
+            Some(fault) => Err(LiveError::Config {
+                place: "configuration".to_owned(),
+                message: fault.to_string(),
+            }),
         }
-        if let Some(fov) = self.camera.fov_deg
-            && !FOV_DEG.contains(&fov)
-        {
-            return fault(
-                "camera.fov_deg",
-                format!(
-                    "found {fov}, expected {} to {} degrees along the longer side",
-                    FOV_DEG.start(),
-                    FOV_DEG.end()
-                ),
-            );
-        }
-        if let Some(values) = self.camera.intrinsics {
-            Calibration::new(values).map_err(|e| of("camera.intrinsics", &e))?;
-        }
-        let budget = &self.budget;
-        if !(MIN_STEPS..=MAX_STEPS).contains(&budget.steps) {
-            return fault(
-                "budget.steps",
-                format!(
-                    "found {}, expected {MIN_STEPS} to {MAX_STEPS}",
-                    budget.steps
-                ),
-            );
-        }
-        if !(MIN_DEADLINE_MS..=MAX_DEADLINE_MS).contains(&budget.deadline_ms) {
-            return fault(
-                "budget.deadline_ms",
-                format!(
-                    "found {}, expected {MIN_DEADLINE_MS} to {MAX_DEADLINE_MS}",
-                    budget.deadline_ms
-                ),
-            );
-        }
-        if self.model.threads > MAX_THREADS {
-            return fault(
-                "model.threads",
-                format!(
-                    "found {}, expected 0 (one for each core) to {MAX_THREADS}",
-                    self.model.threads
-                ),
-            );
-        }
-        for (key, value) in [
-            ("output.status_s", self.output.status_s),
-            ("output.subject_s", self.output.subject_s),
-        ] {
-            if !PERIOD_S.contains(&value) {
-                let (low, high) = (PERIOD_S.start(), PERIOD_S.end());
-                return fault(
-                    key,
-                    format!("found {value}, expected {low} to {high} seconds"),
-                );
-            }
-        }
-        Ok(())
     }
 
     /// Limits of a frame.
@@ -282,62 +216,10 @@ impl RunConfig {
 mod tests {
     use super::*;
 
-    fn check(text: &str) -> Result<RunConfig, String> {
-        let config: RunConfig = toml::from_str(text).map_err(|e| e.to_string())?;
-        config.check().map_err(|e| e.to_string())?;
-        Ok(config)
-    }
-
     #[test]
     fn a_source_is_enough() {
-        let config = check("[source]\nsource = \"clip.mjpeg\"").unwrap();
+        let config = check::parse("[source]\nsource = \"clip.mjpeg\"").unwrap();
         assert_eq!(config.budget, BudgetConfig::default());
         assert!(config.sinks.is_empty());
-    }
-
-    #[test]
-    fn the_shipped_configurations_are_in_order() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config");
-        let mut read = 0;
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|e| e == "toml") {
-                RunConfig::read(&path).unwrap();
-                read += 1;
-            }
-        }
-        assert!(read >= 2);
-    }
-
-    #[test]
-    fn faults_name_key_value_and_range() {
-        let base = "[source]\nsource = \"clip.mjpeg\"\n";
-        for (text, parts) in [
-            (
-                "[budget]\nsteps = 0",
-                &["budget.steps", "found 0", "2 to"][..],
-            ),
-            (
-                "[budget]\ndeadline_ms = 1",
-                &["budget.deadline_ms", "found 1"],
-            ),
-            (
-                "[camera]\nfov_deg = 200.0",
-                &["camera.fov_deg", "200", "150"],
-            ),
-            (
-                "[camera]\nfov_deg = 60.0\nintrinsics = [1.0,1.0,1.0,1.0,0.0,0.0,0.0,0.0]",
-                &["[camera]", "one of them"],
-            ),
-            ("[output]\nstatus_s = 0.0", &["output.status_s", "0.1"]),
-            ("[output]\nspeed = 1", &["unknown field `speed`", "line 4"]),
-            ("[track]\npersons = 9", &["[track]", "9"]),
-            ("[model]\nbackend = \"tpu\"", &["tpu", "vulkan"]),
-        ] {
-            let message = check(&format!("{base}{text}")).map(|_| ()).unwrap_err();
-            for part in parts {
-                assert!(message.contains(part), "{message}\nexpected: {part}");
-            }
-        }
     }
 }

@@ -40,6 +40,9 @@ pub enum LiveError {
     /// The endpoint.
     #[error(transparent)]
     Http(#[from] neuralsmpl_health::http::HttpError),
+    /// The live page.
+    #[error(transparent)]
+    Web(#[from] neuralsmpl_web::WebError),
     /// The metrics.
     #[error(transparent)]
     Metrics(#[from] neuralsmpl_health::metrics::MetricsError),

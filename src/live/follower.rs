@@ -117,6 +117,11 @@ impl Follower {
         &self.estimator
     }
 
+    /// Lets something go wrong on the device, for tests; without one nothing happens.
+    pub fn inject(&mut self, fault: crate::vulkan::Fault) {
+        self.estimator.inject(fault);
+    }
+
     /// What happened to identities and filters.
     pub fn tracker(&self) -> &Tracker {
         &self.tracker
@@ -145,6 +150,21 @@ impl Follower {
     /// The people of the last frame, oldest identity first.
     pub fn people(&self) -> impl Iterator<Item = &Person> {
         self.people.iter().flatten()
+    }
+
+    /// Whether maps of what the camera sees are kept, for [`Follower::map`].
+    pub fn keep_maps(&mut self, keep: bool) {
+        self.estimator.keep_maps = keep;
+    }
+
+    /// What the camera sees of a person, see [`Estimator::map`]; empty where this frame gave no fit.
+    pub fn map(&self, person: &Person) -> (Region, &[u8]) {
+        let slot = self.records.iter().position(|r| r.id == Some(person.id));
+        let (region, map) = self.estimator.map(slot.unwrap_or(0));
+        match slot {
+            Some(_) if !person.predicted => (region, map),
+            _ => (region, &[]),
+        }
     }
 
     /// Follows everybody into the frame that was captured at `time_us` (µs, any steady clock) and

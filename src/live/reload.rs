@@ -52,9 +52,7 @@ pub(super) fn build(pack: Pack, config: &RunConfig) -> Result<Estimator, LiveErr
         max_persons: config.track.persons,
         hypotheses: config.budget.hypotheses,
     };
-    let mut estimator = Estimator::with_backend(pack, options, choice.open()?)?;
-    estimator.forget_files();
-    Ok(estimator)
+    Ok(Estimator::with_backend(pack, options, choice.open()?)?)
 }
 
 impl Session {
@@ -87,6 +85,9 @@ impl Session {
                     self.root.display(),
                     estimator.pack().model_id()
                 );
+                if let Some(page) = &mut self.page {
+                    page.body_changed(estimator.pack());
+                }
                 self.follower.replace(estimator);
                 true
             }

@@ -13,8 +13,9 @@ use neuralsmpl_sources::GrabStats;
 use serde::Serialize;
 
 use super::budget::Spent;
+use super::page::LivePage;
 use super::session::wall_us;
-use super::{FrameReport, Session};
+use super::{FrameReport, PageSummary, Session};
 
 /// What has happened since the start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -100,6 +101,8 @@ pub struct Summary {
     pub spent: Spent,
     /// Learned cost of a look and of a step, milliseconds.
     pub costs_ms: (f64, f64),
+    /// What the live page has cost; null without one.
+    pub page: Option<PageSummary>,
     /// Events of identities and filters.
     pub tracking: Vec<(&'static str, u64)>,
     /// Most that the process ever held, bytes.
@@ -133,8 +136,11 @@ impl Session {
             self.metrics.set_sink(k, totals);
         }
         let status = self.status(&source, faults, output);
-        let sent = self.hub.send(&Message::Status(status));
-        self.counts.told(sent);
+        let message = Message::Status(status);
+        self.counts.told(self.hub.send(&message));
+        if let Some(page) = &mut self.page {
+            page.record(&message);
+        }
         let (rate, persons) = (status.frame_rate_hz, status.persons);
         self.notifier.status(format_args!(
             "{rate:.1} frames/s, {persons} people, faults: {faults:?}"
@@ -247,6 +253,7 @@ impl Session {
                     ..ReplyRepr::default()
                 }
             });
+            self.metrics.set_paused(self.hub.is_paused());
             self.hub.reply(token, reply);
         }
     }
@@ -286,6 +293,7 @@ impl Session {
             late_by_ms: four(&self.over_deadline.summary()),
             spent: *self.follower.scheduler().spent(),
             costs_ms: self.follower.scheduler().costs(),
+            page: self.page.as_ref().map(LivePage::summary),
             tracking: self.follower.tracker().counters().named().to_vec(),
             peak_bytes: memory.peak,
             resident_bytes: memory.resident,
@@ -304,6 +312,9 @@ impl Session {
         );
         for part in self.hub.memory_plan() {
             plan.add(format!("sink {}", part.owner), part.bytes as u64, "");
+        }
+        if let Some(page) = &self.page {
+            page.memory_plan(&mut plan);
         }
         plan.add(
             "inference pool",

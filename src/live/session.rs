@@ -1,6 +1,7 @@
 //! The process that lives on the robot: frames in, packets out, until the source ends or somebody
 //! says stop. What can pass is counted and reported; only what cannot ends it.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -17,6 +18,7 @@ use neuralsmpl_sinks::{Context, Flushed, Hub, Skeleton};
 use neuralsmpl_sources::{Event, Grabber};
 use neuralsmpl_track::PersonId;
 
+use super::page::LivePage;
 use super::reload::{Loader, build};
 use super::report::{Counts, Summary};
 use super::{Follower, FrameReport, LiveError, RunConfig, messages};
@@ -43,6 +45,7 @@ pub struct Session {
     pub(super) metrics: Arc<Metrics>,
     /// Serves the metrics until it is dropped.
     _endpoint: Option<Endpoint>,
+    pub(super) page: Option<LivePage>,
     pub(super) notifier: Notifier,
     pub(super) signals: Signals,
     pub(super) vitals: VitalsWatch,
@@ -125,6 +128,15 @@ impl Session {
         if let Some(endpoint) = &endpoint {
             log::info!("metrics at http://{}/metrics", endpoint.address());
         }
+        let page = LivePage::open(
+            &config.web,
+            metrics.clone(),
+            vitals.reader(),
+            &hub,
+            &grabber,
+            &config.source.source,
+            follower.estimator().pack(),
+        )?;
         lock_memory(config.memory.lock)?;
         neuralsmpl_health::process::give_back_free_memory();
         Ok(Self {
@@ -135,6 +147,7 @@ impl Session {
             hub,
             metrics,
             _endpoint: endpoint,
+            page,
             notifier,
             signals,
             vitals,
@@ -186,6 +199,9 @@ impl Session {
         }
         self.poll_reload();
         self.obey();
+        if let Some(page) = &mut self.page {
+            page.obey(&mut self.follower);
+        }
         if Instant::now() >= self.status_due {
             self.report();
         }
@@ -219,6 +235,7 @@ impl Session {
         // Speeds are measured on the clock of the pictures, which never goes back.
         let time_us = u64::try_from(frame.stream_time.as_micros()).unwrap_or(u64::MAX);
         let follower = &mut self.follower;
+        follower.keep_maps(self.page.as_ref().is_some_and(LivePage::wanted));
         let followed = pool::run(self.config.memory.exhausted, || {
             follower.follow(&frame.image, time_us, taken, &intrinsics)
         });
@@ -261,6 +278,13 @@ impl Session {
         let calibrated = matches!(self.camera, Camera::Given(_));
         let every = Duration::from_secs_f32(self.config.output.subject_s);
         let mut persons = 0u8;
+        let (hub, page, counts) = (&mut self.hub, &mut self.page, &mut self.counts);
+        let mut tell = |message: Message| {
+            counts.told(hub.send(&message));
+            if let Some(page) = page {
+                page.record(&message);
+            }
+        };
         for person in self.follower.people() {
             persons += 1;
             let known = self
@@ -278,10 +302,9 @@ impl Session {
                 let place = known.unwrap_or_else(oldest);
                 self.subjects[place] = Some((person.id, clock));
                 let subject = messages::subject(person, &stamp, intrinsics, calibrated, size);
-                self.counts.told(self.hub.send(&Message::Subject(subject)));
+                tell(Message::Subject(subject));
             }
-            let pose = messages::pose(person, &stamp);
-            self.counts.told(self.hub.send(&Message::Pose(pose)));
+            tell(Message::Pose(messages::pose(person, &stamp)));
         }
         let done = Instant::now();
         self.counts.took(report, persons);
@@ -311,6 +334,15 @@ impl Session {
             overrun: report.late,
             detected: report.detector.is_some(),
         });
+        if let Some(page) = &mut self.page {
+            let frame = self.grabber.current();
+            page.show(frame, &self.follower, &stamp, &stages, intrinsics);
+        }
+    }
+
+    /// Where the live page is served.
+    pub fn page_address(&self) -> Option<SocketAddr> {
+        self.page.as_ref().map(LivePage::address)
     }
 
     /// Ends: the last status, queues written, the source closed.
@@ -319,6 +351,9 @@ impl Session {
         self.report();
         self.grabber.stop();
         let summary = self.summary();
+        if let Some(page) = self.page.take() {
+            page.close(FLUSH);
+        }
         (summary, self.hub.close(FLUSH))
     }
 }

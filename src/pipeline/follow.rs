@@ -105,16 +105,34 @@ pub(super) struct Slot {
     /// Looks that exchanged the person's sides.
     contrary: u32,
     found: Found,
+    /// See [`Estimator::map`].
+    map: Vec<u8>,
 }
 
 impl Slot {
-    pub(super) fn new(body: &Body) -> Self {
+    /// `grid`: cells of a region along each side.
+    pub(super) fn new(body: &Body, grid: usize) -> Self {
         Self {
             start: Pose::default(),
             vertices: vec![Vec3::ZERO; body.vertices.len()],
             contrary: 0,
             found: Found::default(),
+            map: Vec::with_capacity(grid * grid),
         }
+    }
+
+    /// Notes what the camera sees of the body, in the capacity that is there.
+    fn draw_map(&mut self, workspace: &Workspace) {
+        let cells = workspace.keys.iter().zip(&workspace.posterior);
+        self.map.clear();
+        self.map.extend(cells.map(|(key, p)| {
+            let covered = raster::triangle(*key).is_some();
+            if covered {
+                1 + (254.0 * p).round() as u8
+            } else {
+                0
+            }
+        }));
     }
 }
 
@@ -263,8 +281,14 @@ impl Estimator {
             until: budget.until,
         };
         let size = (image.0 as f32, image.1 as f32);
+        let keep_maps = self.keep_maps;
         self.engine.fit_batch(&batch, &mut |i, outcome, workspace| {
             let slot = &mut followed[slots[i]];
+            if keep_maps {
+                slot.draw_map(workspace);
+            } else {
+                slot.map.clear();
+            }
             slot.vertices.copy_from_slice(&workspace.vertices);
             slot.found.read(outcome, workspace);
             let joints = &mut slot.found.joints[..body.joint_count()];
@@ -332,6 +356,16 @@ impl Estimator {
         let grid = self.observations[0].grid;
         let work = Workspace::bytes(body, grid);
         plan.add("fit", work as u64, "buffers of one evaluation");
+    }
+
+    /// What the camera sees of the person in `slot`: a square of cells over the region, row by row, 0
+    /// where the body covers nothing, else P(visible) from 1 to 255. Empty unless maps are kept.
+    ///
+    /// # Panics
+    /// When `slot` is not below [`MAX_PERSONS`].
+    pub fn map(&self, slot: usize) -> (Region, &[u8]) {
+        let slot = &self.followed[slot];
+        (slot.found.region, &slot.map)
     }
 
     /// The person in `slot` after a fit.

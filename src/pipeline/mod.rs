@@ -40,6 +40,8 @@ pub struct Estimator {
     observations: Vec<Observation>,
     /// Of those who are followed, in the same slots.
     followed: Vec<follow::Slot>,
+    /// Whether those who are followed get a map, see [`Self::map`].
+    pub(crate) keep_maps: bool,
     options: EstimateOptions,
 }
 
@@ -57,12 +59,12 @@ impl Estimator {
     /// # Errors
     /// When a network is not what the manifest describes.
     pub fn with_backend(
-        pack: Pack,
+        mut pack: Pack,
         options: EstimateOptions,
         opened: Opened,
     ) -> Result<Self, BackboneError> {
         let workers = Workers::new(options.threads)?;
-        let locator = Locator::load(&pack, &workers)?;
+        let locator = Locator::load(&mut pack, &workers)?;
         let model = EnergyModel::new(&pack.manifest, &pack.prior, options.energy);
         let backbone = &pack.manifest.backbone;
         let grid = backbone.input / backbone.stride;
@@ -80,22 +82,19 @@ impl Estimator {
             engine: Engine::new(opened, &setting),
             initializer: Initializer::new(&model),
             observations: vec![observation; MAX_PERSONS],
-            followed: vec![follow::Slot::new(&pack.body); MAX_PERSONS],
+            followed: (0..MAX_PERSONS)
+                .map(|_| follow::Slot::new(&pack.body, grid))
+                .collect(),
+            keep_maps: false,
             model,
             options,
             pack,
         })
     }
 
-    /// The pack in use.
+    /// The pack in use, without the networks' files.
     pub fn pack(&self) -> &Pack {
         &self.pack
-    }
-
-    /// Lets go of the networks' files, which are loaded.
-    pub fn forget_files(&mut self) {
-        self.pack.backbone = Vec::new();
-        self.pack.detector = Vec::new();
     }
 
     /// Whether the backbone names parts and sees the pose of the body.
@@ -106,6 +105,11 @@ impl Estimator {
     /// What fits.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Lets something go wrong on the device, for tests; without one nothing happens.
+    pub(crate) fn inject(&mut self, fault: crate::vulkan::Fault) {
+        self.engine.inject(fault);
     }
 
     /// The options, to be changed between images.

@@ -1,5 +1,8 @@
 """The heads, their losses and targets, and the file that they become."""
 
+import json
+import os
+import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -25,7 +28,7 @@ from cache_maps import camera_target, crop_rotation, limb_cosines  # noqa: E402
 from export_backbone import attach  # noqa: E402
 from net_heads import PARTS, Heads, Window, rotations  # noqa: E402
 from net_trunk import BLAZEPOSE  # noqa: E402
-from train_backbone import Learner, Run, occlude  # noqa: E402
+from train_backbone import Learner, Run, choose_device, occlude  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -246,3 +249,41 @@ def test_the_file_computes_what_pytorch_does():
     found = onnxruntime.InferenceSession(model.SerializeToString()).run(list(expected), {f"{k}.in": v.numpy() for k, v in maps.items()})
     for (name, e), f in zip(expected.items(), found, strict=True):
         np.testing.assert_allclose(f, e.numpy(), atol=1e-4 * max(1.0, float(e.abs().max())), err_msg=name)
+
+
+def write_cache(folder, tensors, count):
+    """A folder of cache_maps.py with random maps."""
+    folder.mkdir()
+    (folder / "meta.json").write_text(json.dumps({"count": count, "trunk": "blazepose"}))
+    for name, value in maps_of(count).items():
+        np.save(folder / f"{name}.npy", value.permute(0, 2, 3, 1).numpy().astype(np.float16))
+    for name, value in truth_of(tensors, count).items():
+        np.save(folder / f"{name}.npy", value.numpy())
+    return folder
+
+
+def test_two_processes_train_one_network_and_go_on(tmp_path, tensors):
+    data, out = write_cache(tmp_path / "data", tensors, 6), tmp_path / "run"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [str(ROOT / "training/train_backbone.py"), "--data", str(data), "--test", str(data), "--out", str(out),
+               "--batch", "2", "--judge", "2", "--every", "2", "--window", "8"]
+
+    def run(*more, start=torchrun):
+        done = subprocess.run([*start, *command, *more], cwd=ROOT, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+        assert done.returncode == 0, done.stderr
+        return torch.load(out / "checkpoint.pt", weights_only=True)
+
+    first = run("--steps", "2", "--device", "cpu")
+    assert first["step"] == 2
+    # On from there, in one process.
+    second = run("--steps", "4", "--device", "cpu", start=[sys.executable])
+    assert second["step"] == 4
+    assert len((out / "curves.csv").read_text().splitlines()) == 3
+    assert not torch.equal(first["learner"]["prototypes.vertex"], second["learner"]["prototypes.vertex"])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_without_a_gpu_cuda_is_refused_and_auto_takes_the_cpu():
+    assert choose_device("auto").type == "cpu"
+    with pytest.raises(net_data.CacheError, match="finds no GPU; use --device cpu"):
+        choose_device("cuda")

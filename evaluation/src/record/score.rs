@@ -60,32 +60,36 @@ pub fn not_finite(found: &Found<'_>) -> Option<String> {
 /// Joints that both name, in the order of the found ones.
 pub fn joints(found: &Found<'_>, truth: &Truth) -> Option<JointRecord> {
     let mut out = JointRecord::default();
+    let mut names: Vec<String> = Vec::new();
     for (name, point) in &found.joints_m {
         if let Some(true_point) = truth.joints_m.get(*name)
-            && !out.names.iter().any(|n| n == name)
+            && !names.iter().any(|n| n == name)
         {
-            out.names.push((*name).to_owned());
+            names.push((*name).to_owned());
             out.found.push(*point);
             out.truth.push(*true_point);
             out.visible.push(truth.sees(name));
         }
     }
+    out.names = names.into();
     (!out.names.is_empty()).then_some(out)
 }
 
 /// Points that both name, in the order of the found ones.
 pub fn points(found: &Found<'_>, truth: &Truth) -> Option<PointRecord> {
     let mut out = PointRecord::default();
+    let mut names: Vec<String> = Vec::new();
     for (name, point) in &found.joints_px {
         if let Some(true_point) = truth.joints_px.get(*name)
-            && !out.names.iter().any(|n| n == name)
+            && !names.iter().any(|n| n == name)
         {
-            out.names.push((*name).to_owned());
+            names.push((*name).to_owned());
             out.found.push(*point);
             out.truth.push(*true_point);
             out.visible.push(truth.sees(name));
         }
     }
+    out.names = names.into();
     (!out.names.is_empty()).then_some(out)
 }
 

@@ -107,13 +107,18 @@ fn table(t: &Table) -> Markup {
                             @for (name, n) in &t.groups { th.group colspan=(n) scope="colgroup" { (name) } }
                         }
                     }
-                    tr { @for c in &t.columns { th scope="col" { (c) } } }
+                    tr {
+                        @for (i, c) in t.columns.iter().enumerate() {
+                            th scope="col" class=[words(t, i)] { (c) }
+                        }
+                    }
                 }
                 tbody {
                     @for row in &t.rows {
                         tr {
                             @for (i, e) in row.iter().enumerate() {
                                 @if i == 0 { th scope="row" { (e.main) } }
+                                @else if e.text { td.text { (e.main) } }
                                 @else {
                                     td {
                                         @if e.best { strong { (e.main) } } @else { (e.main) }
@@ -131,6 +136,12 @@ fn table(t: &Table) -> Markup {
         @if t.folded { details { summary { (t.title) } (body) } }
         @else { h2 { (t.title) } (body) }
     }
+}
+
+/// The class of a column's heading.
+fn words(t: &Table, column: usize) -> Option<&'static str> {
+    let mut entries = t.rows.iter().filter_map(|row| row.get(column));
+    entries.any(|e| e.text).then_some("text")
 }
 
 fn plot(p: &Plot) -> Markup {
@@ -167,7 +178,7 @@ fn failures_of(results: &Results) -> Markup {
         @if !all.is_empty() {
             details {
                 summary { "Failures" }
-                div.scroll {
+                div.scroll.wrap {
                     table {
                         thead { tr { th { "system" } th { "why" } th { "records" } } }
                         tbody {

@@ -62,17 +62,20 @@ pub fn markdown(results: &Results, summary: &Summary, options: &Options) -> Stri
 /// How much was judged.
 pub(super) fn headline(summary: &Summary) -> String {
     let clips = if summary.clusters < summary.samples {
-        format!(" in {} clips", summary.clusters)
+        format!(" in {} clips or single pictures", summary.clusters)
     } else {
         String::new()
     };
     let failed: usize = summary.groups.iter().map(|g| g.failed).sum();
     let records: usize = summary.groups.iter().map(|g| g.samples).sum();
+    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     format!(
-        "{} samples{clips}, {} systems, {} conditions; {records} records, {failed} failures.",
-        summary.samples,
-        summary.systems.len(),
-        summary.conditions().len()
+        "{}{clips}, {}, {}; {}, {}.",
+        count(summary.samples, "sample"),
+        count(summary.systems.len(), "system"),
+        count(summary.conditions().len(), "condition"),
+        count(records, "record"),
+        count(failed, "failure"),
     )
 }
 

@@ -15,6 +15,8 @@ pub struct Entry {
     pub small: String,
     /// The best of its column.
     pub best: bool,
+    /// Words, not a figure.
+    pub text: bool,
 }
 
 impl Entry {
@@ -25,11 +27,18 @@ impl Entry {
         }
     }
 
+    fn words(text: impl Into<String>) -> Self {
+        Self {
+            text: true,
+            ..Self::plain(text)
+        }
+    }
+
     fn mean(m: Option<Mean>, form: fn(f64) -> String) -> Self {
         m.map_or_else(Self::default, |m| Self {
             main: form(m.mean),
             small: interval(m),
-            best: false,
+            ..Self::default()
         })
     }
 }
@@ -51,14 +60,21 @@ pub struct Table {
     pub folded: bool,
 }
 
+/// What to know of the overview.
+const MEANS: &str =
+    "Means over all samples that a system solved, in mm and %; bold is best, intervals are below.";
+const AT: &str = "The patch that is worst for the start is read at the visible joints, every other at all joints.";
+
 /// Every condition side by side, at the joints of its protocol: the form of the authors' tables.
 pub fn overview(summary: &Summary) -> Table {
     let conditions = summary.conditions();
     let mut table = Table {
         title: "Overview".to_owned(),
-        note: "Means over all samples that a system solved; bold is best. Under AdvOcc, the patch that is worst \
-               for the start is read at the visible joints, the one that is worst for each system at all joints."
-            .to_owned(),
+        note: if conditions.iter().any(|c| c.1 != Reading::None) {
+            format!("{MEANS} {AT}")
+        } else {
+            MEANS.to_owned()
+        },
         columns: vec!["system".to_owned()],
         ..Table::default()
     };
@@ -69,18 +85,14 @@ pub fn overview(summary: &Summary) -> Table {
         .collect();
     for (occlusion, reading) in conditions {
         let selection = protocol(reading);
-        let metrics = [
-            Metric::Mpjpe,
-            Metric::PaMpjpe,
-            Metric::Pckh,
-            Metric::PckTorso,
-        ];
         let there = |m: &Metric| {
-            summary
-                .under(occlusion, reading)
-                .any(|g| g.cell(*m, selection).is_some())
+            let mut groups = summary.under(occlusion, reading);
+            groups.any(|g| g.cell(*m, selection).is_some())
         };
-        let metrics: Vec<Metric> = metrics.into_iter().filter(there).collect();
+        // Where there are no heads, the trunk stands in for them.
+        let share = [Metric::Pckh, Metric::PckTorso].into_iter().find(there);
+        let space = [Metric::Mpjpe, Metric::PaMpjpe].into_iter().filter(there);
+        let metrics: Vec<Metric> = space.chain(share).collect();
         if metrics.is_empty() {
             continue;
         }
@@ -101,6 +113,8 @@ pub fn overview(summary: &Summary) -> Table {
             add_column(&mut table.rows, &means, metric);
         }
     }
+    let cells = table.rows.iter_mut().flatten();
+    cells.for_each(|e| e.small.clear());
     table
 }
 
@@ -168,6 +182,7 @@ pub fn selections(summary: &Summary, occlusion: &str, reading: Reading) -> Vec<S
             kept.push(selection);
         }
     }
+    kept.sort_by_key(|s| *s != protocol(reading));
     kept
 }
 
@@ -221,7 +236,7 @@ pub fn gains(summary: &Summary) -> Option<Table> {
             let pairs = metrics.iter().filter_map(|m| of(*m)).map(|x| x.pairs).max();
             let mut row = vec![
                 Entry::plain(&g.group.system),
-                Entry::plain(condition(occlusion, reading)),
+                Entry::words(condition(occlusion, reading)),
                 Entry::plain(pairs.unwrap_or(0).to_string()),
             ];
             row.extend(
@@ -279,7 +294,7 @@ pub fn times(summary: &Summary) -> Option<Table> {
         if let Some(ms) = g.milliseconds {
             let mut row = vec![
                 Entry::plain(&g.group.system),
-                Entry::plain(condition(&g.group.occlusion, g.group.reading)),
+                Entry::words(condition(&g.group.occlusion, g.group.reading)),
             ];
             row.extend(ms.map(|x| Entry::plain(number(x))));
             table.rows.push(row);

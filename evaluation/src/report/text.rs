@@ -33,7 +33,7 @@ pub fn protocol(reading: Reading) -> Selection {
 /// One decimal.
 pub fn number(x: f64) -> String {
     if x.is_finite() {
-        format!("{x:.1}")
+        format!("{x:.1}").replace('-', "−")
     } else {
         "–".to_owned()
     }
@@ -134,7 +134,7 @@ pub fn definitions(summary: &Summary) -> Vec<(String, String)> {
         out.push((
             "gain".to_owned(),
             format!(
-                "Of errors, by how much the mean is below that of `{baseline}`, in % of the latter; of shares, \
+                "Of errors, by how much the mean is below that of “{baseline}”, in % of the latter; of shares, \
                  the increase in points. Over the samples that both solved, in pairs; positive is better."
             ),
         ));

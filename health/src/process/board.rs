@@ -10,7 +10,8 @@ pub fn name() -> Option<String> {
     name_below(Path::new("/"))
 }
 
-fn name_below(root: &Path) -> Option<String> {
+/// The same for the machine whose root is this folder.
+pub fn name_below(root: &Path) -> Option<String> {
     let dmi = root.join("sys/class/dmi/id");
     read_line(&root.join("proc/device-tree/model"))
         .or_else(|| read_line(&root.join("sys/firmware/devicetree/base/model")))

@@ -9,8 +9,13 @@ const NO_LIMIT: u64 = 1 << 60;
 
 /// Bytes that this process may use with its group; `None` without limit.
 pub fn memory_limit() -> Option<u64> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-    limit_below(&groups, Path::new("/sys/fs/cgroup"))
+    memory_limit_below(Path::new("/"))
+}
+
+/// The same for the machine whose root is this folder.
+pub fn memory_limit_below(root: &Path) -> Option<u64> {
+    let groups = std::fs::read_to_string(root.join("proc/self/cgroup")).ok()?;
+    limit_below(&groups, &root.join("sys/fs/cgroup"))
 }
 
 /// The least limit of the group and those above it.

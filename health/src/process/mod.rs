@@ -10,7 +10,7 @@ mod thermal;
 mod trim;
 mod vitals;
 
-pub use cgroup::memory_limit;
+pub use cgroup::{memory_limit, memory_limit_below};
 pub use lock::{LockError, LockLimit, MemoryLock, lock_memory};
 pub use rss::{Memory, MemoryProbe};
 pub use thermal::{Heat, Thermal};

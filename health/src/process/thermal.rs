@@ -50,7 +50,8 @@ impl Thermal {
         Self::open_below(Path::new("/sys"))
     }
 
-    fn open_below(sys: &Path) -> Self {
+    /// Opens what a folder like `/sys` has.
+    pub fn open_below(sys: &Path) -> Self {
         let mut sensors = zones(sys);
         sensors.extend(monitors(sys));
         if sensors.iter().any(|sensor| is_chip(&sensor.name)) {

@@ -21,11 +21,11 @@ use crate::{Matrix, SourceConfig, SourceError};
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("the feature `v4l2` is written for 64-bit Linux");
 
-const CAPTURE: u32 = 1;
+pub(super) const CAPTURE: u32 = 1;
 const MMAP: u32 = 1;
-const CAP_CAPTURE: u32 = 0x1;
-const CAP_STREAMING: u32 = 0x0400_0000;
-const CAP_DEVICE_CAPS: u32 = 0x8000_0000;
+pub(super) const CAP_CAPTURE: u32 = 0x1;
+pub(super) const CAP_STREAMING: u32 = 0x0400_0000;
+pub(super) const CAP_DEVICE_CAPS: u32 = 0x8000_0000;
 const FLAG_ERROR: u32 = 0x40;
 const FLAG_CLOCK: u32 = 0xe000;
 const FLAG_MONOTONIC: u32 = 0x2000;
@@ -132,7 +132,7 @@ update!(queue_buffer, 15, BufferArg);
 update!(dequeue_buffer, 17, BufferArg);
 update!(set_stream, 22, StreamArg);
 
-fn query(fd: &OwnedFd) -> rustix::io::Result<Capability> {
+pub(super) fn query(fd: &OwnedFd) -> rustix::io::Result<Capability> {
     const CODE: rustix::ioctl::Opcode = opcode::read::<Capability>(b'V', 0);
     // SAFETY: the kernel writes one structure of this type for this code.
     unsafe { ioctl(fd, Getter::<CODE, Capability>::new()) }

@@ -67,9 +67,10 @@ impl ModelTransform for Fuse {
         }
         let mut patch = TypedModelPatch::default();
         let mut made: HashMap<OutletId, OutletId> = HashMap::new();
-        for ids in regions.iter().filter(|ids| worthwhile(ids, &known)) {
+        regions.retain(|ids| worthwhile(ids, &known));
+        for ids in &regions {
             let mut trial = patch.clone();
-            match self.region(model, ids, &known, &mut trial, &mut made) {
+            match self.region(model, ids, &mut known, &mut trial, &mut made) {
                 Ok(()) => patch = trial,
                 Err(e) => log::warn!("a part of the network is left to tract: {e:#}"),
             }
@@ -83,12 +84,12 @@ impl ModelTransform for Fuse {
 }
 
 impl Fuse {
-    /// Builds one region.
+    /// Builds one region. Takes its operations out of `known`, so that their weights are not held twice.
     fn region(
         &self,
         model: &TypedModel,
         ids: &[usize],
-        known: &HashMap<usize, Known>,
+        known: &mut HashMap<usize, Known>,
         patch: &mut TypedModelPatch,
         made: &mut HashMap<OutletId, OutletId>,
     ) -> TractResult<()> {
@@ -98,8 +99,14 @@ impl Fuse {
         let mut wires = tvec!();
         for &id in ids {
             let node = model.node(id);
+            let Known {
+                op,
+                inputs: outlets,
+            } = known
+                .remove(&id)
+                .context("an operation in one region only")?;
             let mut inputs = Vec::new();
-            for &outlet in &known[&id].inputs {
+            for outlet in outlets {
                 let value = match values.entry(outlet) {
                     Entry::Occupied(known) => *known.get(),
                     Entry::Vacant(new) => {
@@ -112,7 +119,7 @@ impl Fuse {
                 };
                 inputs.push(value);
             }
-            let value = graph.push(&node.name, known[&id].op.clone(), &inputs)?;
+            let value = graph.push(&node.name, op, &inputs)?;
             values.insert(id.into(), value);
         }
         let mut outputs = Vec::new();
@@ -130,7 +137,7 @@ impl Fuse {
             }
         }
         let op = Region {
-            program: Arc::new(Program::new(&graph, self.isa)?),
+            program: Arc::new(Program::new(graph, self.isa)?),
             pool: self.pool.clone(),
             outputs: shapes,
         };

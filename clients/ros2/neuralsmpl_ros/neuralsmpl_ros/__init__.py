@@ -1,0 +1,1 @@
+"""Body poses of NeuralSMPL Edge in ROS 2."""

@@ -1,0 +1,82 @@
+"""The pictures of docs/occlusion-flags.md: fitted joints coloured by their flag, beside the occlusion map.
+
+  python docs/figures/make_occlusion.py cut samples/balance.jpg out/cut.jpg
+  ./target/release/neuralsmpl fit samples/balance_occluded.jpg --out out \\
+    --intrinsics 1672.366,1672.492,533.399,962.951,-0.047847,0.136786,0.000972,0.000291
+  ./target/release/neuralsmpl fit out/cut.jpg --out out \\
+    --intrinsics 1673.730,1673.797,534.495,963.226,-0.047847,0.136786,0.000972,0.000291
+  python docs/figures/make_occlusion.py sheet samples/balance_occluded.jpg out docs/figures/flags-hidden.jpg
+  python docs/figures/make_occlusion.py sheet out/cut.jpg out docs/figures/flags-cut.jpg
+
+Needs Pillow (training/requirements-plots.txt).
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+
+HEIGHT = 800
+GAP = 12
+KEEP = 0.47
+"""Share of the picture that `cut` leaves, from the top: below it are the legs."""
+
+COLOURS = {
+    "visible": (30, 190, 70),
+    "self-occluded": (245, 200, 30),
+    "occluded": (230, 40, 40),
+    "out-of-frame": (130, 130, 130),
+}
+# fmt: off
+PARENTS = [-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21]
+# fmt: on
+
+
+def cut(photo: Path, out: Path) -> None:
+    picture = Image.open(photo).convert("RGB")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    picture.crop((0, 0, picture.width, round(KEEP * picture.height))).save(out, quality=92)
+
+
+def drawn(photo: Path, persons: list) -> Image.Image:
+    """The photo, grown where joints lie beyond its lower edge, with every joint in its colour."""
+    picture = Image.open(photo).convert("RGB")
+    lowest = max(joint["position_px"][1] for person in persons for joint in person["joints"])
+    height = max(picture.height, min(round(lowest + 60), 2 * picture.height))
+    sheet = Image.new("RGB", (picture.width, height), (245, 245, 245))
+    sheet.paste(picture, (0, 0))
+    draw = ImageDraw.Draw(sheet)
+    for person in persons:
+        joints = person["joints"]
+        for joint, parent in zip(joints, PARENTS):
+            if parent >= 0:
+                ends = [tuple(joints[parent]["position_px"]), tuple(joint["position_px"])]
+                draw.line(ends, fill="black", width=11)
+                draw.line(ends, fill=COLOURS[joint["visibility"]], width=6)
+        for joint in joints:
+            x, y = joint["position_px"]
+            box = (x - 13, y - 13, x + 13, y + 13)
+            draw.ellipse(box, fill=COLOURS[joint["visibility"]], outline="black", width=3)
+    return sheet
+
+
+def sheet(photo: Path, folder: Path, out: Path) -> None:
+    persons = json.loads((folder / f"{photo.stem}.pose.json").read_text())["persons"]
+    left = drawn(photo, persons)
+    right = Image.open(folder / f"{photo.stem}.occlusion.png").convert("RGB")
+    grown = Image.new("RGB", (right.width, round(left.height * right.width / left.width)), (245, 245, 245))
+    grown.paste(right, (0, 0))
+    panels = [p.resize((round(p.width * HEIGHT / p.height), HEIGHT)) for p in (left, grown)]
+    whole = Image.new("RGB", (sum(p.width for p in panels) + GAP, HEIGHT), "white")
+    whole.paste(panels[0], (0, 0))
+    whole.paste(panels[1], (panels[0].width + GAP, 0))
+    whole.save(out, quality=85)
+    for person in persons:
+        for joint in person["joints"]:
+            if joint["visibility"] != "visible":
+                print(f"person {person['id']}: {joint['name']} {joint['visibility']} {joint['confidence']:.2f}")
+
+
+if __name__ == "__main__":
+    {"cut": cut, "sheet": sheet}[sys.argv[1]](*map(Path, sys.argv[2:]))

@@ -1,0 +1,25 @@
+// What the page uses of three.js, and nothing else: esbuild leaves the rest out.
+export {
+  BufferAttribute,
+  BufferGeometry,
+  Color,
+  DataTexture,
+  DirectionalLight,
+  DynamicDrawUsage,
+  GridHelper,
+  Group,
+  HemisphereLight,
+  LineBasicMaterial,
+  LineSegments,
+  Mesh,
+  MeshStandardMaterial,
+  PerspectiveCamera,
+  RedFormat,
+  Scene,
+  ShaderMaterial,
+  Vector2,
+  Vector3,
+  Vector4,
+  WebGLRenderer,
+} from "three";
+export { OrbitControls } from "three/addons/controls/OrbitControls.js";
