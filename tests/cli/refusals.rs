@@ -79,7 +79,7 @@ fn unusual_images_work() {
 }
 
 #[test]
-fn a_pack_whose_network_sees_no_poses() {
+fn a_network_must_name_parts_or_give_a_mask() {
     let room = Room::new();
     room.put_image("a.png", &nobody());
     let pack = pack_copy(&room, "pack");
@@ -101,10 +101,12 @@ fn a_pack_whose_network_sees_no_poses() {
     }
     replace(&path, &onnx);
     seal(&pack).unwrap();
-    let words = ["no output `pose`", "--init network", "--init landmarks"];
-    let arguments = ["fit", "a.png", "--init", "network", "--pack", "pack"];
-    let line = room.refuse(1, &arguments, &words);
-    assert!(line.starts_with("error: a.png: "), "{line}");
+    let words = [
+        "pack/backbone.onnx",
+        "output `mask` is missing",
+        "`features`",
+    ];
+    room.refuse(1, &["fit", "a.png", "--pack", "pack"], &words);
 }
 
 #[test]
