@@ -81,8 +81,8 @@ pub const FLUSH: Duration = Duration::from_secs(2);
 pub const STACK: usize = 1 << 20;
 
 /// How much nicer the page's thread is than the process: where it and the frame path want the same core,
-/// the frame path gets nine tenths of it.
-pub const NICENESS: i32 = 10;
+/// the frame path gets all but a sixtieth of it.
+pub const NICENESS: i32 = 19;
 
 /// Vertices are sent as 16-bit offsets from the pelvis in steps of this, metres: ±2 m.
 pub const VERTEX_STEP_M: f32 = 2.0 / 32_767.0;
