@@ -5,33 +5,8 @@
 
 use glam::Vec3;
 
-/// SMPL's joints in SMPL's order.
-pub const SMPL: [&str; 24] = [
-    "pelvis",
-    "left_hip",
-    "right_hip",
-    "spine1",
-    "left_knee",
-    "right_knee",
-    "spine2",
-    "left_ankle",
-    "right_ankle",
-    "spine3",
-    "left_foot",
-    "right_foot",
-    "neck",
-    "left_collar",
-    "right_collar",
-    "head",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hand",
-    "right_hand",
-];
+/// SMPL's joints in SMPL's order, as packets have them.
+pub use neuralsmpl_packet::pose::JOINT_NAMES as SMPL;
 
 /// BlazePose's landmarks in their order.
 pub const BLAZEPOSE: [&str; 33] = [
