@@ -5,13 +5,13 @@
 #   packaging/build-deb.sh aarch64-unknown-linux-gnu   …_arm64.deb
 #
 # Needs cargo-deb (cargo install cargo-deb --locked); for arm64 what test-aarch64.sh needs.
-# NEURALSMPL_FEATURES are the cargo features (default v4l2), NEURALSMPL_CARGO_FLAGS is added to cargo's command
+# NEURALSMPL_FEATURES are the cargo features (default v4l2,mcap), NEURALSMPL_CARGO_FLAGS is added to cargo's command
 # line. NEURALSMPL_HOST names a program of the same sources that runs here and writes pages and completions; else
 # the one that was built, under qemu where it is for another processor.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-FEATURES=${NEURALSMPL_FEATURES:-v4l2}
+FEATURES=${NEURALSMPL_FEATURES:-v4l2,mcap}
 target=${1:-}
 build=(cargo build --release --features "$FEATURES")
 folder=${CARGO_TARGET_DIR:-target}/release

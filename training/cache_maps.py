@@ -25,6 +25,7 @@ from tqdm import tqdm
 from body_file import LIMB_CHILD, PARENTS
 from convert_blazepose import ConversionError
 from net_trunk import TRUNKS, TrunkError, TrunkSession
+from occluders import Occluders
 from synth_data import ShardError, grid_mask, read_shards, shards
 
 
@@ -101,16 +102,18 @@ class Store:
             self.arrays[name][row] = value
 
 
-def cache(trunk: TrunkSession, folder: Path, out: Path, meta: dict[str, object]) -> None:
-    """Fills `out`."""
+def cache(trunk: TrunkSession, folder: Path, out: Path, meta: dict[str, object], occlude: float = 0.0) -> None:
+    """Fills `out`; the share `occlude` of the pictures gets an occluder."""
     rows = count_samples(folder)
     out.mkdir(parents=True, exist_ok=True)
     (out / "meta.json").unlink(missing_ok=True)
-    store = Store(out, rows)
+    store, occluders, chosen = Store(out, rows), Occluders(1), np.random.default_rng(2)
     for row, sample in enumerate(tqdm(read_shards(folder), total=rows, unit="picture", mininterval=5)):
+        if chosen.random() < occlude:
+            sample = occluders.lay(sample)
         maps = {name: m.transpose(1, 2, 0).astype(np.float16) for name, m in trunk.run(sample["image"]).items()}
         store.put(row, maps | targets(sample))
-    (out / "meta.json").write_text(json.dumps({"count": rows, **meta}, indent=1))
+    (out / "meta.json").write_text(json.dumps({"count": rows, "occlude": occlude, **meta}, indent=1))
 
 
 def main() -> int:
@@ -119,10 +122,11 @@ def main() -> int:
     parser.add_argument("--trunk", choices=sorted(TRUNKS), default="blazepose")
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("training/out/cache"))
+    parser.add_argument("--occlude", type=float, default=0.0, help="share of pictures with an occluder; 0 for what is shipped")
     args = parser.parse_args()
     try:
         trunk = TrunkSession(args.trunk, args.source)
-        cache(trunk, args.shards, args.out, {"trunk": args.trunk, "shards": args.shards.name})
+        cache(trunk, args.shards, args.out, {"trunk": args.trunk, "shards": args.shards.name}, args.occlude)
     except (ConversionError, TrunkError, ShardError) as error:
         print(f"cache_maps: {error}", file=sys.stderr)
         return 1

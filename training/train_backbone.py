@@ -3,7 +3,7 @@
 What       features (contrastive over vertex-orientation prototypes, see net_losses.py), parts, first pose. AdamW with
            a cosine schedule over --steps; a checkpoint and a line of curves.csv every --every steps, with the figures
            of held-out pictures. Starting again goes on from the last checkpoint. No occlusion is shown in training
-           unless --occlude gives a share of pictures whose maps get a rectangle of another picture's.
+           unless the maps were made with `cache_maps.py --occlude`.
 Inputs     --data (one or several) and --test: folders of cache_maps.py; models/person/body.safetensors.
 Outputs    --out: checkpoint.pt, curves.csv.
 Licence    what is learned is released under Apache-2.0.
@@ -84,24 +84,6 @@ def windowed(truth: dict[str, torch.Tensor], window: Window) -> dict[str, torch.
     cut["triangle"][edge] = -1
     cut["mask"][edge] = 255
     return cut
-
-
-def occlude(maps: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], share: float, generator: torch.Generator) -> None:
-    """Pastes a rectangle of the next picture's maps over a share of the pictures, and forgets what it hides."""
-    for i in range(len(truth["mask"])):
-        if torch.rand((), generator=generator) >= share:
-            continue
-        size = torch.randint(2, 5, (2,), generator=generator)
-        corner = (torch.rand(2, generator=generator) * (9 - size)).long()
-        other = (i + 1) % len(truth["mask"])
-        for m in maps.values():
-            if m.shape[2] % 8 == 0:
-                cell = m.shape[2] // 8
-                box = [slice(int(c) * cell, int(c + s) * cell) for c, s in zip(corner, size)]
-                m[i, :, box[0], box[1]] = m[other, :, box[0], box[1]]
-        box = [slice(int(c) * 8, int(c + s) * 8) for c, s in zip(corner, size)]
-        truth["triangle"][i, box[0], box[1]] = -1
-        truth["mask"][i, box[0], box[1]] = 255
 
 
 def rate(step: int, args: argparse.Namespace) -> float:
@@ -205,8 +187,6 @@ def train(args: argparse.Namespace, rank: int, world: int, device: torch.device)
         generator = torch.Generator().manual_seed(seed)
         rows = np.random.default_rng(seed).choice(cache.count, args.batch, replace=False)
         maps, truth = cache.batch(rows, run.taps)
-        if args.occlude:
-            occlude(maps, truth, args.occlude, generator)
         maps, truth = ({name: value.to(device, non_blocking=True) for name, value in of.items()} for of in (maps, truth))
         for group in run.optimizer.param_groups:
             group["lr"] = rate(run.step, args)
@@ -265,7 +245,6 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints (default: %(default)s)")
     parser.add_argument("--judge", type=int, default=96, help="held-out pictures judged at a checkpoint (default: %(default)s)")
     parser.add_argument("--grow", type=Path, help="folder of a run of a smaller form of the network, whose weights are begun with")
-    parser.add_argument("--occlude", type=float, default=0.0, help="share of pictures with an occluder; not used for what is shipped")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it trains (default: %(default)s)")
     args = parser.parse_args()
     world = int(os.environ.get("WORLD_SIZE", "1"))

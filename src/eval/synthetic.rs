@@ -8,7 +8,7 @@ use neuralsmpl_evaluation::statistics::{Mean, mean_interval, median};
 use serde::Serialize;
 
 use super::EvalError;
-use super::people::{People, observe_person};
+use super::people::{People, Sighting, observe_person};
 use super::report::{SeriesArgs, progress, write_json};
 use crate::body::Pose;
 use crate::energy::{EnergyModel, Observation};
@@ -105,6 +105,43 @@ struct Row {
     pa_mpjpe: Vec<f64>,
 }
 
+/// What the mask makes of a patch: cells that it calls the person, out of all.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+struct TakenForPerson {
+    patch_px: u32,
+    /// Cells of the patch over the person.
+    over: [usize; 2],
+    /// Cells of the patch beside the person.
+    beside: [usize; 2],
+}
+
+impl TakenForPerson {
+    /// Counts the cells that a patch hides.
+    fn add(&mut self, truth: &Truth, sighting: &Sighting) {
+        let cells = sighting.seen.mask.iter().zip(&truth.triangle);
+        for ((mask, &triangle), _) in cells.zip(&sighting.hidden).filter(|(_, hidden)| **hidden) {
+            let [taken, all] = if triangle == Truth::NONE {
+                &mut self.beside
+            } else {
+                &mut self.over
+            };
+            *taken += usize::from(*mask >= 0.5);
+            *all += 1;
+        }
+    }
+
+    fn percent([taken, all]: [usize; 2]) -> f64 {
+        100.0 * taken as f64 / all.max(1) as f64
+    }
+}
+
+/// All figures, as `--json` writes them.
+#[derive(Serialize)]
+struct Report<'a> {
+    rows: &'a [Row],
+    taken_for_person: &'a [TakenForPerson],
+}
+
 /// Runs and prints the tables.
 ///
 /// # Errors
@@ -139,6 +176,10 @@ pub fn run(args: &SynthEvalArgs) -> Result<(), EvalError> {
             }
         }
     }
+    let mut taken = PATCHES.map(|patch_px| TakenForPerson {
+        patch_px,
+        ..TakenForPerson::default()
+    });
     let bar = progress(args.series.count);
     for index in 0..args.series.count {
         let made = people.person(index);
@@ -146,6 +187,7 @@ pub fn run(args: &SynthEvalArgs) -> Result<(), EvalError> {
         let off = people.disturbed(truth, index, TURN_DEG, SHIFT_M);
         for (p, patch) in PATCHES.into_iter().enumerate() {
             let sighting = people.sighting(&made, index, patch)?;
+            taken[p].add(truth, &sighting);
             observe_person(&pack, &models[0], truth, &sighting, &mut observation);
             let found = initializer.pose(&pack.body, &mut fitter, &observation);
             for (m, model) in models.iter().enumerate() {
@@ -171,8 +213,20 @@ pub fn run(args: &SynthEvalArgs) -> Result<(), EvalError> {
     }
     bar.finish_and_clear();
     print(&rows, args.series.count, steps);
+    for t in taken.iter().filter(|t| t.patch_px > 0) {
+        println!(
+            "a {}-px patch: the mask takes {:.0} % of its cells over the person for the person, {:.0} % of those beside",
+            t.patch_px,
+            TakenForPerson::percent(t.over),
+            TakenForPerson::percent(t.beside)
+        );
+    }
+    let report = Report {
+        rows: &rows,
+        taken_for_person: &taken,
+    };
     match &args.json {
-        Some(path) => write_json(path, &rows),
+        Some(path) => write_json(path, &report),
         None => Ok(()),
     }
 }

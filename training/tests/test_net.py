@@ -16,6 +16,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason=WHY)
 onnx = pytest.importorskip("onnx", reason=WHY)
 pytest.importorskip("ai_edge_litert", reason=WHY)
 pytest.importorskip("scipy", reason=WHY)
+cv2 = pytest.importorskip("cv2", reason=WHY)
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "training"))
@@ -28,7 +29,8 @@ from cache_maps import camera_target, crop_rotation, limb_cosines  # noqa: E402
 from export_backbone import attach  # noqa: E402
 from net_heads import PARTS, Heads, Window, rotations  # noqa: E402
 from net_trunk import BLAZEPOSE  # noqa: E402
-from train_backbone import Learner, Run, choose_device, occlude  # noqa: E402
+from occluders import Occluders  # noqa: E402
+from train_backbone import Learner, Run, choose_device  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -179,19 +181,24 @@ def test_a_window_sees_what_the_whole_sees():
     torch.testing.assert_close(part[:, :, 1:-1, 1:-1], window.of(whole, 4)[:, :, 1:-1, 1:-1], atol=1e-4, rtol=1e-4)
 
 
-def test_an_occluder_is_another_pictures_maps_and_hides_the_truth(tensors):
-    maps, truth = maps_of(2), truth_of(tensors, 2)
-    before = {name: m.clone() for name, m in maps.items()}
-    occlude(maps, truth, 0.0, torch.Generator().manual_seed(1))
-    assert all(torch.equal(maps[name], before[name]) for name in maps)
-    occlude(maps, truth, 1.0, torch.Generator().manual_seed(1))
-    changed = (maps["encoder8"][0] != before["encoder8"][0]).any(0)
-    assert 4 * 16 <= int(changed.sum()) <= 16 * 16
-    assert torch.equal(maps["encoder8"][0][:, changed], before["encoder8"][1][:, changed])
-    hidden = changed.repeat_interleave(2, 0).repeat_interleave(2, 1)
-    assert (truth["triangle"][0][hidden] == -1).all() and (truth["mask"][0][hidden] == 255).all()
-    untouched = truth_of(tensors, 2)
-    assert torch.equal(truth["triangle"][0][~hidden], untouched["triangle"][0][~hidden])
+def test_an_occluder_hides_a_part_of_the_picture_and_of_the_truth():
+    rng = np.random.default_rng(3)
+    sample = {
+        "image": rng.integers(0, 256, (256, 256, 3)).astype(np.uint8), "mask": np.full((256, 256), 255, np.uint8),
+        "triangle": np.zeros((64, 64), np.int16), "keypoints_px": rng.uniform(40, 216, (33, 2)).astype(np.float32),
+    }
+    before = {name: value.copy() for name, value in sample.items()}
+    occluders, sizes = Occluders(1), []
+    for _ in range(40):
+        laid = occluders.lay(sample)
+        hidden = laid["mask"] == 0
+        sizes.append(hidden.sum())
+        beside = cv2.dilate(hidden.astype(np.uint8), np.ones((3, 3))) == 0
+        assert (laid["image"][beside] == sample["image"][beside]).all()
+        assert ((laid["triangle"] == -1) == hidden[2::4, 2::4]).all()
+    assert all((before[name] == sample[name]).all() for name in sample)
+    assert min(sizes) < 3000 < 6000 < max(sizes)
+    assert (Occluders(1).lay(sample)["image"] == Occluders(1).lay(sample)["image"]).all()
 
 
 def grown(tmp_path, tensors, held):
