@@ -18,7 +18,10 @@ skip() {
 }
 architecture=$(dpkg-deb -f "$deb" Architecture)
 
-# What a package for another processor does here; PROCESSOR is one of qemu's.
+# Lines x,y,z of a pose file: joints and keypoints.
+joints() { grep -o '"position_m": *\[[^]]*' "$1" | sed 's/.*\[//'; }
+
+# What a package for another processor does here; NEURALSMPL_PROCESSOR is one of qemu's.
 emulated() {
   local processor=${NEURALSMPL_PROCESSOR:-cortex-a76} work
   [ "$architecture" = arm64 ] || skip "a package for $architecture does not run on $(dpkg --print-architecture)"
@@ -41,8 +44,19 @@ emulated() {
   program bench --backend cpu | grep -E '^(frame, wall|energy)' || exit 1
   printf '== every stage of the fit: %d s, emulated\n' $((SECONDS - begun))
   begun=$SECONDS
-  program fit --threads 1 "$work/root/usr/share/neuralsmpl/samples/balance.jpg" --out "$work/out" || exit 1
+  local photo=$work/root/usr/share/neuralsmpl/samples/balance.jpg
+  local host=${NEURALSMPL_HOST:-$(dirname "${BASH_SOURCE[0]}")/../target/release/neuralsmpl}
+  program fit --threads 1 "$photo" --out "$work/out" || exit 1
   printf '== a photo: %d s, emulated\n' $((SECONDS - begun))
+  if [ -x "$host" ]; then
+    "$host" -q fit --threads 1 --pack "$work/root/usr/share/neuralsmpl/person" "$photo" --out "$work/here" || exit 1
+    # The largest distance in millimetres, and whether there are joints at all.
+    paste -d, <(joints "$work/out/balance.pose.json") <(joints "$work/here/balance.pose.json") | awk -F, '
+      { d = 1000 * sqrt(($1 - $4) ^ 2 + ($2 - $5) ^ 2 + ($3 - $6) ^ 2); if (d > most) most = d }
+      END { printf "   its %d joints and keypoints lie at most %.3f mm from what this machine says\n", NR, most; exit NR < 24 || most > 1 }' || exit 1
+  else
+    printf '   SKIPPED: the comparison with this machine: %s is missing (cargo build --release)\n' "$host"
+  fi
   printf 'passed\n'
 }
 if [ "$architecture" != "$(dpkg --print-architecture)" ]; then

@@ -124,6 +124,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("training/out/cache"))
     parser.add_argument("--occlude", type=float, default=0.0, help="share of pictures with an occluder; 0 for what is shipped")
     args = parser.parse_args()
+    if not 0 <= args.occlude <= 1:
+        parser.error(f"--occlude {args.occlude:g}: expected a share from 0 to 1")
     try:
         trunk = TrunkSession(args.trunk, args.source)
         cache(trunk, args.shards, args.out, {"trunk": args.trunk, "shards": args.shards.name}, args.occlude)

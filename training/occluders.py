@@ -9,10 +9,12 @@ Command    none: imported by cache_maps.py.
 
 from __future__ import annotations
 
+from collections import deque
+
 import cv2
 import numpy as np
 
-from synth_data import STRIDE
+from synth_data import NO_TRIANGLE, STRIDE
 
 SIDE = (25.0, 110.0)
 """Range of an occluder's side, for a person whose box, widened by a quarter, is 224 long."""
@@ -38,7 +40,7 @@ class Occluders:
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        self.seen: list[np.ndarray] = []
+        self.seen: deque[np.ndarray] = deque(maxlen=KEPT)
 
     def lay(self, sample: Sample) -> Sample:
         """The sample with one occluder; the sample itself stays as it is."""
@@ -46,7 +48,7 @@ class Occluders:
         n = len(image)
         corners = self._place(sample["keypoints_px"])
         texture = self._texture(int(np.clip(np.linalg.norm(corners[1] - corners[0]), 8, n)))
-        self.seen = [*self.seen[1 - KEPT:], image]
+        self.seen.append(image)
         m = len(texture)
         turn = cv2.getPerspectiveTransform(np.array([[0, 0], [m, 0], [m, m], [0, m]], np.float32), corners)
         cover = cv2.warpPerspective(np.full((m, m), 255, np.uint8), turn, (n, n))
@@ -55,7 +57,7 @@ class Occluders:
         hidden = cover[STRIDE // 2::STRIDE, STRIDE // 2::STRIDE] > 127
         return sample | {
             "image": laid.round().astype(np.uint8),
-            "triangle": np.where(hidden, np.int16(-1), sample["triangle"]),
+            "triangle": np.where(hidden, np.int16(NO_TRIANGLE), sample["triangle"]),
             "mask": np.where(cover > 127, np.uint8(0), sample["mask"]),
         }
 

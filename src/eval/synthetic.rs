@@ -118,14 +118,13 @@ struct TakenForPerson {
 impl TakenForPerson {
     /// Counts the cells that a patch hides.
     fn add(&mut self, truth: &Truth, sighting: &Sighting) {
-        let cells = sighting.seen.mask.iter().zip(&truth.triangle);
-        for ((mask, &triangle), _) in cells.zip(&sighting.hidden).filter(|(_, hidden)| **hidden) {
-            let [taken, all] = if triangle == Truth::NONE {
+        for cell in (0..truth.triangle.len()).filter(|&cell| sighting.hidden[cell]) {
+            let [taken, all] = if truth.triangle[cell] == Truth::NONE {
                 &mut self.beside
             } else {
                 &mut self.over
             };
-            *taken += usize::from(*mask >= 0.5);
+            *taken += usize::from(sighting.seen.mask[cell] >= 0.5);
             *all += 1;
         }
     }
