@@ -33,6 +33,7 @@ from judge_backbone import judge
 from net_data import IGNORE, Body, Cache, CacheError, part_labels, sample_cells
 from net_heads import FEATURES, Heads, Window
 from net_losses import FORMS, Cells, Prototypes, Skeleton, feature_loss, load_body, pose_losses
+from net_restore import load_heads, load_prototypes, measure_norms
 from net_trunk import TRUNKS
 
 PER_PICTURE = (96, 32)
@@ -126,7 +127,10 @@ class Run:
         self.step = 0
         self.average = Average(self.learner)
         if args.grow and not self.path.is_file():
-            self.grow(args.grow)
+            if (args.grow / "backbone.onnx").is_file():
+                self.restore(args.grow, cache)
+            else:
+                self.grow(args.grow)
         if self.path.is_file():
             held = torch.load(self.path, weights_only=True, map_location=device)
             self.learner.load_state_dict(held["learner"])
@@ -148,6 +152,15 @@ class Run:
         with torch.no_grad():
             for name in added:
                 self.learner.get_parameter(name).zero_()
+        self.average = Average(self.learner)
+
+    def restore(self, pack: Path, cache: Cache) -> None:
+        """Takes the weights of a pack's network and neural mesh."""
+        heads, prototypes = self.learner.heads.cpu(), self.learner.prototypes.cpu()
+        load_heads(heads, pack / "backbone.onnx")
+        measure_norms(heads, cache, self.taps)
+        load_prototypes(prototypes, heads, pack / "texture.safetensors", cache, self.taps)
+        self.learner.place(self.device)
         self.average = Average(self.learner)
 
     def judged(self) -> Learner:
@@ -244,7 +257,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints (default: %(default)s)")
     parser.add_argument("--judge", type=int, default=96, help="held-out pictures judged at a checkpoint (default: %(default)s)")
-    parser.add_argument("--grow", type=Path, help="folder of a run of a smaller form of the network, whose weights are begun with")
+    parser.add_argument("--grow", type=Path, help="what to begin with: a pack, or a run of this network or of a smaller form of it")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where it trains (default: %(default)s)")
     args = parser.parse_args()
     world = int(os.environ.get("WORLD_SIZE", "1"))

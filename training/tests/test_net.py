@@ -22,12 +22,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "training"))
 
 from onnx import TensorProto, helper  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
 
 import net_data  # noqa: E402
 import net_losses  # noqa: E402
 from cache_maps import camera_target, crop_rotation, limb_cosines  # noqa: E402
 from export_backbone import attach  # noqa: E402
 from net_heads import PARTS, Heads, Window, rotations  # noqa: E402
+from net_restore import load_heads  # noqa: E402
 from net_trunk import BLAZEPOSE  # noqa: E402
 from occluders import Occluders  # noqa: E402
 from train_backbone import Learner, Run, choose_device  # noqa: E402
@@ -236,10 +238,8 @@ def test_only_a_smaller_form_can_be_grown(tmp_path, tensors):
         grown(tmp_path, tensors, held)
 
 
-def test_the_file_computes_what_pytorch_does():
-    heads = Heads(BLAZEPOSE).train()
-    heads(maps_of(4))  # Running means unlike zero.
-    heads.eval()
+def file_of(heads):
+    """The ONNX form of heads on maps that are its inputs, named `MAP.in`."""
     inputs, renamed = [], []
     for tap in BLAZEPOSE.taps:
         n = 256 // tap.stride
@@ -249,13 +249,69 @@ def test_the_file_computes_what_pytorch_does():
         helper.make_tensor_value_info(t.name, TensorProto.FLOAT, [1, t.channels, 256 // t.stride, 256 // t.stride]) for t in BLAZEPOSE.taps])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
     model.ir_version = 8
-    model = attach(model, heads)
+    return attach(model, heads)
+
+
+def used_heads():
+    """Heads with statistics and gains unlike those of new ones."""
+    heads = Heads(BLAZEPOSE).train()
+    heads(maps_of(4))
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for norm in (m for m in heads.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+            norm.weight.uniform_(0.5, 1.5, generator=generator)
+            norm.bias.uniform_(-0.5, 0.5, generator=generator)
+    return heads.eval()
+
+
+def test_the_file_computes_what_pytorch_does():
+    heads = used_heads()
+    model = file_of(heads)
     maps = maps_of(1, seed=5)
     with torch.inference_mode():
         expected = heads(maps)
     found = onnxruntime.InferenceSession(model.SerializeToString()).run(list(expected), {f"{k}.in": v.numpy() for k, v in maps.items()})
     for (name, e), f in zip(expected.items(), found, strict=True):
         np.testing.assert_allclose(f, e.numpy(), atol=1e-4 * max(1.0, float(e.abs().max())), err_msg=name)
+
+
+def restored(tmp_path, tensors, heads, phi):
+    """A run that begins with a pack of these heads."""
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    onnx.save(file_of(heads), str(pack / "backbone.onnx"))
+    save_file({"phi": phi}, pack / "texture.safetensors")
+    args = Namespace(out=tmp_path / "run", seed=1, grow=pack, components=3, tau=10.0, lr=1e-3, window=32, loss="smooth",
+                     body=ROOT / "models/person/body.safetensors")
+    return Run(args, net_data.Cache([write_cache(tmp_path / "data", tensors, 6)]))
+
+
+def test_a_pack_is_where_training_can_go_on(tmp_path, tensors):
+    heads = used_heads()
+    phi = np.random.default_rng(1).normal(size=(len(tensors["v_template"]), 3, 64)).astype(np.float32)
+    run = restored(tmp_path, tensors, heads, phi)
+    own = net_data.Cache([tmp_path / "data"]).batch(np.arange(6), run.taps)[0]
+    for maps in (own, maps_of(2, seed=9)):
+        with torch.inference_mode():
+            expected = heads(maps)
+            for name, value in run.average.model.heads.eval()(maps).items():
+                torch.testing.assert_close(value, expected[name], atol=1e-4 * max(1.0, float(expected[name].abs().max())), rtol=1e-4, msg=name)
+    # Normalising by the statistics of a batch, as training does, changes little where the pictures are the same.
+    with torch.inference_mode():
+        trained, expected = run.learner.heads.train()(own)["features"], heads(own)["features"]
+    assert torch.nn.functional.cosine_similarity(trained, expected).median() > 0.99
+    unit = phi.reshape(-1, 64) / np.linalg.norm(phi.reshape(-1, 64), axis=1, keepdims=True)
+    np.testing.assert_allclose(run.learner.prototypes.directions()[: len(unit)].detach(), unit, atol=1e-5)
+
+
+def test_another_network_is_no_beginning(tmp_path, tensors):
+    with pytest.raises(net_data.CacheError, match="expected 3 components"):
+        restored(tmp_path, tensors, used_heads(), np.zeros((len(tensors["v_template"]), 5, 64), np.float32))
+    model = onnx.load(str(tmp_path / "pack/backbone.onnx"))
+    del model.graph.initializer[:]
+    onnx.save(model, str(tmp_path / "bare.onnx"))
+    with pytest.raises(net_data.CacheError, match="dense64.lateral.weight: found nothing, expected"):
+        load_heads(Heads(BLAZEPOSE), tmp_path / "bare.onnx")
 
 
 def write_cache(folder, tensors, count):
