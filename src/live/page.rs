@@ -34,6 +34,10 @@ use crate::pack::Pack;
 pub(super) struct LivePage {
     page: Page,
     desk: Desk,
+    /// When the frame was taken, and when the one before was done with.
+    taken: Instant,
+    done: Instant,
+    showing: bool,
     /// What handing over has cost the frame thread.
     costs: Percentiles,
 }
@@ -86,6 +90,9 @@ impl LivePage {
         Ok(opened.map(|(page, desk)| Self {
             page,
             desk,
+            taken: Instant::now(),
+            done: Instant::now(),
+            showing: false,
             costs: Percentiles::new(),
         }))
     }
@@ -94,9 +101,11 @@ impl LivePage {
         self.page.address()
     }
 
-    /// Whether somebody views.
-    pub fn wanted(&self) -> bool {
-        self.desk.wanted()
+    /// A frame has been taken at `now`. Whether it is to be shown.
+    pub fn begin(&mut self, now: Instant) -> bool {
+        self.taken = now;
+        self.showing = self.desk.due(now);
+        self.showing
     }
 
     /// Does what buttons ask for.
@@ -116,7 +125,7 @@ impl LivePage {
         self.desk.set_poser(BodyPoser::boxed(pack));
     }
 
-    /// Hands the frame that has just been sent over, where it is time for one.
+    /// Hands the frame that has just been sent over, where [`LivePage::begin`] said so.
     pub fn show(
         &mut self,
         frame: &Frame,
@@ -126,13 +135,19 @@ impl LivePage {
         k: &Intrinsics,
     ) {
         let begun = Instant::now();
+        self.desk.pace(self.taken - self.done, begun - self.taken);
+        self.done = begun;
+        if !self.showing {
+            return;
+        }
         let Some(mut shot) = self.desk.shot(begun) else {
             return;
         };
         fill(&mut shot, frame, follower, stamp, k);
         shot.stages = *stages;
         self.desk.give(shot);
-        self.costs.record(begun.elapsed());
+        self.done = Instant::now();
+        self.costs.record(self.done - begun);
     }
 
     /// Ends a recording with its queue written, for `deadline` at most.

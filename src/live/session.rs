@@ -235,7 +235,7 @@ impl Session {
         // Speeds are measured on the clock of the pictures, which never goes back.
         let time_us = u64::try_from(frame.stream_time.as_micros()).unwrap_or(u64::MAX);
         let follower = &mut self.follower;
-        follower.keep_maps(self.page.as_ref().is_some_and(LivePage::wanted));
+        follower.keep_maps(self.page.as_mut().is_some_and(|page| page.begin(taken)));
         let followed = pool::run(self.config.memory.exhausted, || {
             follower.follow(&frame.image, time_us, taken, &intrinsics)
         });

@@ -8,7 +8,7 @@ use crossbeam_queue::ArrayQueue;
 use neuralsmpl_packet::Message;
 
 use crate::Poser;
-use crate::limits::{COMMANDS, SHOTS};
+use crate::limits::{BUSY_EVERY, COMMANDS, SHOTS, SPARE};
 use crate::record::Recorder;
 use crate::shot::Shot;
 
@@ -72,6 +72,8 @@ pub struct Desk {
     shared: Arc<Shared>,
     every: Duration,
     next: Option<Instant>,
+    /// Share of the frame thread's time in which it waits for frames, of late.
+    spare: f32,
     recorder: Option<Recorder>,
 }
 
@@ -81,6 +83,7 @@ impl Desk {
             shared,
             every: Duration::from_secs_f32(1.0 / fps),
             next: None,
+            spare: 1.0,
             recorder: None,
         }
     }
@@ -90,18 +93,34 @@ impl Desk {
         self.shared.viewers.load(Ordering::Relaxed) > 0
     }
 
-    /// A shot to be filled and given to [`Desk::give`]; `None` while nobody views, before the next is
-    /// due, and (counted) where the page still holds all. It has the people of an earlier frame.
+    /// Whether a frame that is begun now is to be shown: somebody views, and it is time for a picture.
+    pub fn due(&self, now: Instant) -> bool {
+        self.wanted() && self.next.is_none_or(|next| now >= next)
+    }
+
+    /// How long the frame thread waited for a frame and then worked on it. Where it hardly ever waits, pictures are
+    /// [`BUSY_EVERY`] apart.
+    pub fn pace(&mut self, waited: Duration, worked: Duration) {
+        let all = (waited + worked).as_secs_f32();
+        if all > 0.0 {
+            self.spare += 0.1 * (waited.as_secs_f32() / all - self.spare);
+        }
+    }
+
+    /// A shot to be filled and given to [`Desk::give`]; `None` where none is [due](Desk::due), and (counted) where the
+    /// page still holds all. It has the people of an earlier frame.
     pub fn shot(&mut self, now: Instant) -> Option<Box<Shot>> {
-        if !self.wanted() {
+        if !self.due(now) {
             return None;
         }
-        if self.next.is_some_and(|next| now < next) {
-            return None;
-        }
+        let every = if self.spare < SPARE {
+            self.every.max(BUSY_EVERY)
+        } else {
+            self.every
+        };
         // Kept in step with the clock, so that frames a little early do not halve the rate.
-        let next = self.next.unwrap_or(now) + self.every;
-        self.next = Some(if next > now { next } else { now + self.every });
+        let next = self.next.unwrap_or(now) + every;
+        self.next = Some(if next > now { next } else { now + every });
         let shot = self.shared.free.pop();
         if shot.is_none() {
             self.shared.missed.fetch_add(1, Ordering::Relaxed);
@@ -172,5 +191,37 @@ impl Desk {
     /// The recording that runs, to be closed at the end of the process.
     pub fn take_recorder(&mut self) -> Option<Recorder> {
         self.recorder.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_come_seldom_where_the_frame_thread_never_rests() {
+        let ms = Duration::from_millis;
+        let shared = Shared::new();
+        let mut desk = Desk::new(Arc::clone(&shared), 10.0);
+        let mut now = Instant::now();
+        let mut shown = |desk: &mut Desk, waited: u64| {
+            let mut count = 0;
+            for _ in 0..200 {
+                desk.pace(ms(waited), ms(20 - waited));
+                now += ms(20);
+                if let Some(shot) = desk.shot(now) {
+                    count += 1;
+                    let _ = shared.free.push(shot);
+                }
+            }
+            count
+        };
+        assert_eq!(shown(&mut desk, 10), 0, "nobody views");
+        desk.shared.viewers.store(1, Ordering::Relaxed);
+        assert!((39..=41).contains(&shown(&mut desk, 10)));
+        shown(&mut desk, 0);
+        assert!((9..=11).contains(&shown(&mut desk, 0)));
+        shown(&mut desk, 4);
+        assert!((39..=41).contains(&shown(&mut desk, 4)));
     }
 }

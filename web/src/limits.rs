@@ -26,6 +26,12 @@ pub const MAX_VIEWERS: usize = 16;
 /// Most pictures a second that may be configured.
 pub const MAX_FPS: f32 = 30.0;
 
+/// Least share of the frame thread's time that is left over for `web.fps` pictures a second.
+pub const SPARE: f32 = 0.1;
+
+/// Least time between two pictures where less is left over: the frame path then has no core to give away.
+pub const BUSY_EVERY: Duration = Duration::from_millis(400);
+
 /// HTTP connections at once; further ones wait in the system's queue. A browser opens six.
 pub const CONNECTIONS: usize = 32;
 
