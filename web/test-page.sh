@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Opens the live page in headless Chromium and compares it with the packets (page-test/check.mjs).
 # Needs a built program, Debian's chromium, Node and its package playwright-core. Pictures of the page go
-# to the folder given, else to target/page.
+# to the folder given, else to target/page. The clip is the sample, or the one given.
 #
-#   web/test-page.sh [FOLDER]
+#   web/test-page.sh [FOLDER [CLIP]]
 #   web/test-page.sh --missing      prints what keeps it from running; nothing if it can
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -30,5 +30,5 @@ if [ "${1:-}" = --missing ]; then
 elif [ -n "$lacks" ]; then
   echo "page: SKIPPED, $lacks"
 else
-  exec node web/page-test/check.mjs "$program" "$(browser)" "${1:-target/page}"
+  exec node web/page-test/check.mjs "$program" "$(browser)" "${1:-target/page}" ${2:+"$2"}
 fi

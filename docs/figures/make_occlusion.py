@@ -8,9 +8,15 @@
   python docs/figures/make_occlusion.py sheet samples/balance_occluded.jpg out docs/figures/flags-hidden.jpg
   python docs/figures/make_occlusion.py sheet out/cut.jpg out docs/figures/flags-cut.jpg
 
+And the clip of the picture in docs/page.md, with a crate before the man's legs:
+
+  python docs/figures/make_occlusion.py crate samples/balance.mjpeg out/crate.mjpeg
+  web/test-page.sh out out/crate.mjpeg && cp out/desktop.png docs/figures/page-desktop.png
+
 Needs Pillow (training/requirements-plots.txt).
 """
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -21,6 +27,9 @@ HEIGHT = 800
 GAP = 12
 KEEP = 0.47
 """Share of the picture that `cut` leaves, from the top: below it are the legs."""
+
+CRATE = (0.36, 0.82, 0.64, 1.04)
+"""Left, top, right, bottom, of the picture's width."""
 
 COLOURS = {
     "visible": (30, 190, 70),
@@ -37,6 +46,23 @@ def cut(photo: Path, out: Path) -> None:
     picture = Image.open(photo).convert("RGB")
     out.parent.mkdir(parents=True, exist_ok=True)
     picture.crop((0, 0, picture.width, round(KEEP * picture.height))).save(out, quality=92)
+
+
+def crate(clip: Path, out: Path) -> None:
+    """A crate with planks in every picture of a clip, which is JPEGs one after the other."""
+    start = b"\xff\xd8\xff"
+    pictures = [start + rest for rest in clip.read_bytes().split(start)[1:]]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with out.open("wb") as file:
+        for data in pictures:
+            picture = Image.open(io.BytesIO(data)).convert("RGB")
+            draw = ImageDraw.Draw(picture)
+            left, top, right, bottom = (round(share * picture.width) for share in CRATE)
+            draw.rectangle((left, top, right, bottom), fill=(176, 138, 96), outline=(96, 70, 44), width=3)
+            for plank in range(1, 4):
+                y = top + (bottom - top) * plank // 4
+                draw.line((left, y, right, y), fill=(120, 90, 58), width=2)
+            picture.save(file, format="JPEG", quality=90)
 
 
 def drawn(photo: Path, persons: list) -> Image.Image:
@@ -79,4 +105,4 @@ def sheet(photo: Path, folder: Path, out: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"cut": cut, "sheet": sheet}[sys.argv[1]](*map(Path, sys.argv[2:]))
+    {"cut": cut, "crate": crate, "sheet": sheet}[sys.argv[1]](*map(Path, sys.argv[2:]))

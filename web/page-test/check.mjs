@@ -1,7 +1,7 @@
 // Opens the live page in Chromium on the sample clip, compares what it shows with the packets of the same
 // frames, presses its buttons, and keeps pictures of it. Called by ../test-page.sh:
 //
-//   node check.mjs PROGRAM CHROMIUM FOLDER
+//   node check.mjs PROGRAM CHROMIUM FOLDER [CLIP]
 //
 // FOLDER receives desktop.png, dark.png, phone.png, phone-whole.png and no-webgl.png.
 
@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 
-const [program, executablePath, folder] = process.argv.slice(2);
+const [program, executablePath, folder, clip = "samples/balance.mjpeg"] = process.argv.slice(2);
 const TOKEN = "page-test-0123456789";
 const PATIENCE_MS = 180_000;
 /** Frames of which every number is compared. */
@@ -54,7 +54,7 @@ async function start() {
   writeFileSync(join(work, "token"), `${TOKEN}\n`, { mode: 0o600 });
   writeFileSync(config, `
 [source]
-source = "samples/balance.mjpeg"
+source = "${clip}"
 loop = true
 pace = "every-frame"
 [camera]
@@ -277,6 +277,7 @@ try {
     await page.locator("#sinks tr[data-open=true]").nth(1).waitFor();
     // A line needs some seconds.
     await sleep(20_000);
+    await page.evaluate(() => document.getElementById("toasts").replaceChildren());
     await page.screenshot({ path: join(folder, "desktop.png"), fullPage: true });
     await page.emulateMedia({ colorScheme: "dark" });
     await sleep(2500);
