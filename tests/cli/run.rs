@@ -21,6 +21,7 @@ fn a_recording_becomes_packets_of_one_steady_person() {
         .command()
         .args(["run", "--every-frame", "--frames", "24", "--persons", "1"])
         .args(["--backend", "cpu", "--summary-json", "--source", &clip()])
+        .args(["--deadline", "60000"])
         .args(["--sink", r#"{type = "file", path = "poses.bin"}"#])
         .args(["--sink", r#"{type = "jsonl", path = "poses.jsonl"}"#])
         .output()

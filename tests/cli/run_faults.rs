@@ -20,11 +20,17 @@ fn summary(output: &std::process::Output) -> Value {
     serde_json::from_str(stderr(output).lines().last().unwrap()).unwrap()
 }
 
+/// How many frames a long test takes: what the environment says, or `usual`.
+fn frames(name: &str, usual: u64) -> u64 {
+    let said = std::env::var(name).ok();
+    said.and_then(|n| n.parse().ok()).unwrap_or(usual)
+}
+
 /// Frames of noise, black, broken and missing ones: nothing that a camera can send ends it.
 /// NEURALSMPL_POISON_FRAMES sets how many there are; 10,000 take minutes.
 #[test]
 fn poisoned_frames_pass_by() {
-    let frames = std::env::var("NEURALSMPL_POISON_FRAMES").unwrap_or_else(|_| "300".to_owned());
+    let frames = frames("NEURALSMPL_POISON_FRAMES", 300);
     let room = Room::new();
     room.put(
         "live.toml",
@@ -40,13 +46,16 @@ fn poisoned_frames_pass_by() {
         .command()
         .timeout(Duration::from_secs(3_600))
         .args(["run", "--config", "live.toml", "--backend", "cpu"])
-        .args(["--frames", &frames, "--summary-json"])
+        .args(["--frames", &frames.to_string(), "--summary-json"])
         .output()
         .unwrap();
     let summary = summary(&output);
     println!("{summary}");
-    assert_eq!(summary["frames"].to_string(), frames);
-    assert!(summary["corrupt"].as_u64().unwrap() > 10, "{summary}");
+    assert_eq!(summary["frames"], frames);
+    assert!(
+        summary["corrupt"].as_u64().unwrap() > frames / 30,
+        "{summary}"
+    );
     let all = messages(&fs::read(room.path("poses.bin")).unwrap());
     for pose in poses(&all) {
         assert!(pose.translation.iter().all(|t| t.abs() < 1e3));
@@ -212,6 +221,7 @@ fn a_new_pack_is_taken_and_a_bad_one_is_not() {
 /// Damaged, black and noisy frames, lost sources, clock jumps and pauses: all go by, counted.
 #[test]
 fn chaos_is_survived_and_counted() {
+    let frames = frames("NEURALSMPL_CHAOS_FRAMES", 200);
     let room = Room::new();
     let config = format!(
         "[source]\nsource = {:?}\nloop = true\npace = \"every-frame\"\n\
@@ -222,26 +232,23 @@ fn chaos_is_survived_and_counted() {
     room.put("live.toml", config.as_bytes());
     let output = room
         .command()
-        .args([
-            "run",
-            "--config",
-            "live.toml",
-            "--frames",
-            "200",
-            "--backend",
-            "cpu",
-        ])
-        .arg("--summary-json")
+        .timeout(Duration::from_secs(3_600))
+        .args(["run", "--config", "live.toml", "--backend", "cpu"])
+        .args(["--frames", &frames.to_string(), "--summary-json"])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stderr(&output);
     let summary: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    assert_eq!(summary["frames"], 200);
+    assert_eq!(summary["frames"], frames);
     assert!(summary["corrupt"].as_u64().unwrap() > 0, "{summary}");
     let all = messages(&fs::read(room.path("poses.bin")).unwrap());
     let poses = poses(&all);
-    assert!(poses.len() > 120, "{} poses of 200 frames", poses.len());
+    assert!(
+        poses.len() as u64 > frames * 6 / 10,
+        "{} poses of {frames} frames",
+        poses.len()
+    );
     let drops = statuses(&all).last().unwrap().drops;
     assert!(drops.source > 0, "{drops:?}");
 }
@@ -250,10 +257,7 @@ fn chaos_is_survived_and_counted() {
 /// many there are; 100,000 take minutes.
 #[test]
 fn memory_stays_flat() {
-    let frames: u64 = std::env::var("NEURALSMPL_SOAK_FRAMES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(4_000);
+    let frames = frames("NEURALSMPL_SOAK_FRAMES", 4_000);
     let room = Room::new();
     room.put(
         "live.toml",
