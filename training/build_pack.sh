@@ -83,7 +83,28 @@ train() {
     ${grow:+--grow "$grow"}
   "$python" training/judge_backbone.py "${common[@]}" --run "$work/run" --json "$work/judge.json"
 }
-backbone() { "$python" training/export_backbone.py --wheel "$wheel" --run "$work/run" --out "$pack/backbone.onnx"; }
+backbone() {
+  "$python" training/export_backbone.py --wheel "$wheel" --run "$work/run" --out "$pack/backbone.onnx"
+  name_backbone
+}
+# Writes into the manifest what the network was made from and how.
+name_backbone() {
+  local source command
+  source="BlazePose landmarks, full (PyPI mediapipe 0.10.14), with heads trained in $steps steps on $pictures synthetic people"
+  source+=" (neuralsmpl synth --seed 200; poses.safetensors $(short "$work/poses.safetensors"),"
+  source+=" clothes.safetensors $(short training/data/clothes.safetensors), panoramas of ASSETS/hdri)"
+  command="training/build_pack.sh --assets ASSETS --wheel mediapipe-0.10.14-*.whl --pictures $pictures --steps $steps"
+  if [ -n "$grow" ]; then
+    source+=", from the heads of ${grow##*/}"
+    command+=" --grow $grow"
+  fi
+  source+="; code of commit $(git describe --always --dirty 2>/dev/null || echo unknown); docs/training.md"
+  sed -i "/^\[files\.backbone\]/,/^\[files\.[^b]/ {
+    s|^source = .*|source = \"$source\"|
+    s|^command = .*|command = \"$command\"|
+  }" "$pack/pack.toml"
+}
+short() { sha256sum "$1" | cut -c1-8; }
 texture() {
   $neuralsmpl pack seal "$pack"
   $neuralsmpl learn --pack "$pack" --count 1500 --seed 1 --threads "$threads" \
