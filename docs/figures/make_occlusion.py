@@ -11,7 +11,7 @@
 And the clip of the picture in docs/page.md, with a crate before the man's legs:
 
   python docs/figures/make_occlusion.py crate samples/balance.mjpeg out/crate.mjpeg
-  web/test-page.sh out out/crate.mjpeg && cp out/desktop.png docs/figures/page-desktop.png
+  web/test-page.sh out out/crate.mjpeg     (out/desktop.png and out/phone.png, 1280 and 520 pixels wide as JPEG)
 
 Needs Pillow (training/requirements-plots.txt).
 """
