@@ -15,7 +15,8 @@
 # Compiling that takes some 45 minutes of processor time and running it hours, so it is not part of test.sh.
 # `--all NAME` runs the tests whose names hold NAME: `--all networks_say` compares detector and backbone with outputs
 # stored on another processor (tests/stored.rs). Tests start the program: it needs a kernel that starts aarch64 programs in
-# the emulator, for which Debian's package binfmt-support will do.
+# the emulator, for which Debian's package binfmt-support will do. Serial lines and multicast are left out: the emulator
+# does not pass on what they ask of the kernel (TCGETS2, groups of an interface).
 # NEURALSMPL_AARCH64_PROCESSORS="cortex-a76:neon-dot" chooses processors.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -87,6 +88,8 @@ if [ -n "$all" ]; then
     echo "this kernel does not start aarch64 programs in the emulator (Debian package binfmt-support)" >&2
     exit 1
   fi
+  beyond=(a_line_that_ packets_arrive_in_order_from_zero packets_leave_no_faster_than_the_line_carries_them
+    commands_come_in_and_replies_go_out_on_the_same_line a_group_on_an_interface_hears_it)
   for processor in $PROCESSORS; do
     model=${processor%%:*}
     [ "$model" != max ] || continue
@@ -94,8 +97,10 @@ if [ -n "$all" ]; then
     export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$qemu -cpu $model"
     export QEMU_CPU=$model # of the programs that tests start
     printf '\n== aarch64, everything: %s, whose best is %s\n' "$model" "$NEURALSMPL_TEST_ISA"
+    printf '== SKIPPED: %s\n' "${beyond[*]}"
     begun=$SECONDS
-    cargo test --release --target $TARGET --no-fail-fast --workspace --lib --bins --tests -- ${2:+"$2"}
+    cargo test --release --target $TARGET --no-fail-fast --workspace --lib --bins --tests -- ${2:+"$2"} \
+      "${beyond[@]/#/--skip=}"
     printf '== aarch64, everything: %s, %d s\n' "$model" $((SECONDS - begun))
   done
   exit
