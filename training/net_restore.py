@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from torch import nn
 from torch.nn import functional as F
@@ -54,7 +56,7 @@ def load_heads(heads: Heads, path: Path) -> None:
     """Weights of an ONNX file into heads; normalisation that was folded changes nothing."""
     try:
         held = {c.name: torch.from_numpy(numpy_helper.to_array(c).copy()) for c in onnx.load(str(path)).graph.initializer}
-    except (OSError, ValueError, onnx.onnx_cpp2py_export.checker.ValidationError) as error:
+    except (OSError, DecodeError) as error:
         raise CacheError(f"{path}: cannot be read ({error})") from error
 
     def take(name: str, target: torch.Tensor) -> None:
@@ -112,7 +114,7 @@ def load_prototypes(prototypes: Prototypes, heads: Heads, path: Path, cache: Cac
     """Directions of a pack's mixtures, and of cells of the background."""
     try:
         phi = load_file(path)["phi"]
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, SafetensorError) as error:
         raise CacheError(f"{path}: no neural mesh to begin with ({error})") from error
     if phi.shape[1] != prototypes.components or phi.reshape(-1, phi.shape[2]).shape != prototypes.vertex.shape:
         raise CacheError(f"{path}: phi is {list(phi.shape)}, expected {prototypes.components} components of {list(prototypes.vertex.shape)} in all")

@@ -312,6 +312,9 @@ def test_another_network_is_no_beginning(tmp_path, tensors):
     onnx.save(model, str(tmp_path / "bare.onnx"))
     with pytest.raises(net_data.CacheError, match="dense64.lateral.weight: found nothing, expected"):
         load_heads(Heads(BLAZEPOSE), tmp_path / "bare.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"no network")
+    with pytest.raises(net_data.CacheError, match="broken.onnx: cannot be read"):
+        load_heads(Heads(BLAZEPOSE), tmp_path / "broken.onnx")
 
 
 def write_cache(folder, tensors, count):
