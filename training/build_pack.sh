@@ -95,11 +95,11 @@ name_backbone() {
   source+=" clothes.safetensors $(short training/data/clothes.safetensors), panoramas of ASSETS/hdri)"
   command="training/build_pack.sh --assets ASSETS --wheel mediapipe-0.10.14-*.whl --pictures $pictures --steps $steps"
   if [ -n "$grow" ]; then
-    source+=", from the heads of ${grow##*/}"
+    source+=", from the heads of $(basename "$grow")"
     command+=" --grow $grow"
   fi
   source+="; code of commit $(git describe --always --dirty 2>/dev/null || echo unknown); docs/training.md"
-  sed -i "/^\[files\.backbone\]/,/^\[files\.[^b]/ {
+  sed -i "/^\[files\.backbone\]/,/^command = / {
     s|^source = .*|source = \"$source\"|
     s|^command = .*|command = \"$command\"|
   }" "$pack/pack.toml"

@@ -23,12 +23,11 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from convert_blazepose import LANDMARKER, ConversionError, finish
-from net_heads import ROTATIONS, SHARED, Heads, Residual
+from net_heads import SHARED, VECTORS, Heads, Residual
 from net_trunk import BLAZEPOSE, INPUT, TrunkSession, blazepose_model
 
 CLOSE = 1e-3
 """Largest difference to PyTorch over the largest value of an output."""
-VECTORS = {"pose": ROTATIONS, "betas": 10, "camera": 3}
 
 
 class GraphWriter:

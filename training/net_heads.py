@@ -23,7 +23,9 @@ from net_trunk import Tap, TrunkSpec
 FEATURES = 64
 PARTS = 15
 ROTATIONS = 144
-OUTPUTS = ROTATIONS + 10 + 3
+VECTORS = {"pose": ROTATIONS, "betas": 10, "camera": 3}
+"""Numbers that the pose head gives, in order."""
+OUTPUTS = sum(VECTORS.values())
 WIDTHS = {64: 128, 32: 128, 16: 128, 8: 96, 4: 64}
 """Channels of the decoder by stride; strides that the trunk has no map of are left out."""
 DEPTHS = {64: 0, 32: 2, 16: 5, 8: 3, 4: 1}

@@ -25,12 +25,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from net_data import BEHIND, Cache, CacheError
-from net_heads import Heads, Residual
+from net_heads import VECTORS, Heads, Residual
 from net_losses import BACKGROUND, Prototypes
 
 PICTURES, BATCH = 256, 16
 """Pictures that statistics are taken of, and how many at once."""
-PARTS_OF_POSE = ("pose", "betas", "camera")
 
 
 def folded(heads: Heads) -> Iterator[tuple[str, nn.Conv2d, nn.BatchNorm2d | None]]:
@@ -75,8 +74,7 @@ def load_heads(heads: Heads, path: Path) -> None:
         if bias is not None:
             take(f"{name}.bias", bias)
     start = 0
-    for name in PARTS_OF_POSE:
-        size = len(held.get(f"{name}.cell.bias", ()))
+    for name, size in VECTORS.items():
         for kind in ("weight", "bias"):
             take(f"{name}.cell.{kind}", getattr(heads.pose.out, kind)[start:start + size])
         start += size
@@ -84,7 +82,7 @@ def load_heads(heads: Heads, path: Path) -> None:
 
 @torch.no_grad()
 def measure_norms(heads: Heads, cache: Cache, taps: list[str]) -> None:
-    """Gives each normalisation the statistics of its input, and undoes them: the heads' outputs stay."""
+    """Gives each normalisation of `load_heads` the statistics of its input, and undoes them: the heads' outputs stay."""
     sums: dict[nn.BatchNorm2d, list[torch.Tensor]] = {}
 
     def add(norm: nn.BatchNorm2d, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -101,9 +99,8 @@ def measure_norms(heads: Heads, cache: Cache, taps: list[str]) -> None:
     for norm, (total, squares, count) in sums.items():
         mean = total / count
         spread = (squares / count - mean.square()).clamp_min(1e-8)
-        gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).double()
-        norm.bias += (gain * (mean - norm.running_mean)).float()
-        norm.weight.copy_(gain * (spread + norm.eps).sqrt())
+        norm.bias += mean.float()
+        norm.weight.copy_((spread + norm.eps).sqrt())
         norm.running_mean.copy_(mean)
         norm.running_var.copy_(spread)
     heads.train()
